@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+// Observation is how a kind is known to the store.
+type Observation uint8
+
+// The observations, best first; a kind of several namespaces has the worst of them, except that Pending outranks all.
+const (
+	// Synced: a complete list was taken and changes follow.
+	Synced Observation = iota
+	// NotObserved: the source does not hold the kind (a dump without it). Unknown, not empty.
+	NotObserved
+	// Unsupported: the server does not serve the kind.
+	Unsupported
+	// Forbidden: the identity may not list or watch the kind.
+	Forbidden
+	// Pending: not known yet.
+	Pending
+)
+
+// String names the observation for people.
+func (o Observation) String() string {
+	return [...]string{"synced", "not observed", "unsupported", "forbidden", "pending"}[o]
+}
+
+// Scope is one thing a source observes: a kind in one namespace, or in all of them when Namespace is empty.
+type Scope struct {
+	Kind      Kind
+	Namespace string
+}
+
+type scopeStatus struct {
+	observation Observation
+	everSynced  bool // restart counts of unknown pods are then known to be new
+	lastEvent   Time
+}
