@@ -30,6 +30,9 @@ func (s *Snapshot) Observed(kinds Kinds) bool { return s.observed&kinds == kinds
 // be forbidden or not served. Before that a collector that reads them emits nothing.
 func (s *Snapshot) Settled(kinds Kinds) bool { return s.settled&kinds == kinds }
 
+// SetObserved says what a snapshot built by hand has observed and what is settled; snapshots of a Store come with both.
+func (s *Snapshot) SetObserved(observed, settled Kinds) { s.observed, s.settled = observed, settled }
+
 // State is the value of the label state of stability_workload_state.
 type State uint8
 
