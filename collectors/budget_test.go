@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collectors
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/go-kit/log"
+
+	"stability-exporter/internal/state"
+)
+
+// BenchmarkAll renders 5,000 healthy workloads with their Services, about 115,000 series.
+func BenchmarkAll(b *testing.B) {
+	s := typicalSnapshot(5000)
+	specs, err := All(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	emitters := make([]*Emitter, len(specs))
+	for i, spec := range specs {
+		emitters[i] = NewEmitter(spec.Families)
+	}
+	var text []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		text = text[:0]
+		for i, spec := range specs {
+			emitters[i].Reset()
+			if err := spec.New(log.NewNopLogger()).Collect(s, emitters[i]); err != nil {
+				b.Fatal(err)
+			}
+			text = emitters[i].AppendTo(text)
+		}
+	}
+	samples := countSamples(text)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
+	b.ReportMetric(float64(samples), "samples")
+	b.ReportMetric(float64(len(text)), "bytes")
+}
+
+// typicalSnapshot returns n healthy workloads of one container each in three zones, with a Service each.
+func typicalSnapshot(n int) *state.Snapshot {
+	s := &state.Snapshot{Now: testNow}
+	s.SetObserved(^state.Kinds(0), ^state.Kinds(0))
+	for _, zone := range []string{"region-1a", "region-1b", "region-1c"} {
+		s.Zones = append(s.Zones, state.ZoneView{Name: zone, Nodes: [...]int32{10, 0, 0, 0}, EvictionLimit: 0.1})
+	}
+	for i := range n {
+		name := fmt.Sprintf("customer-facing-service-%05d", i)
+		ref := state.WorkloadRef{Namespace: state.Sym("production"), Name: state.Sym(name), Type: state.Sym("deployment")}
+		s.Workloads = append(s.Workloads, state.WorkloadView{
+			Ref: ref, HasStatus: true, Desired: 6, Current: 6, Updated: 6, Ready: 6, Available: 6, MinAvailable: 5,
+			PodsKnown: true, ZoneAvailable: []int32{2, 2, 2}, SurvivableNode: 5. / 6, SurvivableZone: 4. / 6,
+		})
+		s.Restarts = append(s.Restarts, state.RestartView{
+			Ref: ref, Containers: []state.ContainerRestarts{{Name: "app"}},
+		})
+		s.Services = append(s.Services, state.ServiceView{Namespace: "production", Name: name, ReadyEndpoints: 6})
+	}
+	return s
+}
+
+func TestATypicalHealthyWorkloadWithItsServiceStaysWithinTheSeriesBudget(t *testing.T) {
+	const budget = 23
+	none := countSamples(collectAll(t, typicalSnapshot(0)))
+	if per := countSamples(collectAll(t, typicalSnapshot(1))) - none; per == 0 || per > budget {
+		t.Errorf("%d series for one workload with its Service, want at most %d:\n%s", per, budget, collectAll(t, typicalSnapshot(1)))
+	}
+}
+
+func TestCollectingAllocatesNothingPerSample(t *testing.T) {
+	s := typicalSnapshot(200)
+	specs, err := All(Options{WorkloadLabels: []string{"team"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range specs {
+		c, e := spec.New(log.NewNopLogger()), NewEmitter(spec.Families)
+		run := func() {
+			e.Reset()
+			if err := c.Collect(s, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run()
+		if n := testing.AllocsPerRun(10, run); n > 10 {
+			t.Errorf("collector %s: %v allocations for 200 workloads, want no more than a handful per run", spec.Name, n)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collectors
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-kit/log"
+
+	"stability-exporter/internal/state"
+)
+
+var (
+	nodeLabels = []string{"node", "zone"}
+
+	nodeReady = gauge("stability_node_ready",
+		"1 when the node is ready, 0 when it is not or when its kubelet has stopped reporting. zone is unknown where the node "+
+			"carries no zone label.",
+		nodeLabels...)
+	nodeCordoned = gauge("stability_node_cordoned",
+		"1 when the node is cordoned: its pods keep running and no new ones come. 0 means that it takes new pods.",
+		nodeLabels...)
+	nodeReadyTransition = gauge("stability_node_ready_transition_timestamp_seconds",
+		"When the node last became ready or ceased to be, in Unix seconds. No series means that it never reported.",
+		nodeLabels...)
+	nodeReboots = counter("stability_node_reboots_total",
+		"Reboots of the node since the exporter began to watch it. 0 means that none was seen.",
+		nodeLabels...)
+	nodeConditionProblem = sparseGauge("stability_node_condition_problem",
+		"1 when a condition of the node other than Ready tells of a problem: one ending in Ready, Healthy or Available that is "+
+			"not True, or any other that is True, such as DiskPressure. No series means that there is none.",
+		withLabels(nodeLabels, "condition")...)
+	zoneNodes = gauge("stability_zone_nodes",
+		"Nodes of the zone by class: a member is expected to be ready; cordoned, leaving (being removed) and bootstrapping "+
+			"(new and never ready yet) nodes are not.",
+		"zone", "class")
+	zoneUnhealthy = gauge("stability_zone_unhealthy_nodes",
+		"Member nodes of the zone that are not ready. 0 means that every node expected to be ready is.",
+		"zone")
+	zoneHealthyRatio = gauge("stability_zone_healthy_ratio",
+		"Share of the zone's member nodes that are ready. 0 means that the zone is lost. No series where the zone has no members.",
+		"zone")
+	zoneEvictionLimit = gauge("stability_zone_eviction_limit_per_second",
+		"Nodes per second whose pods Kubernetes would evict and replace elsewhere if nodes of the zone failed: 0.1 as a rule, "+
+			"less in a large outage, 0 when it does not fail over by itself. Computed over all nodes of the zone with the "+
+			"default flags of the node lifecycle controller.",
+		"zone")
+)
+
+// The ways to read a node condition.
+const (
+	conditionGood   = "good"   // a problem unless True
+	conditionBad    = "bad"    // a problem when True
+	conditionIgnore = "ignore" // never a problem
+)
+
+// node is the collector of nodes and zones.
+type node struct {
+	conditions map[string]string // Options.Conditions
+}
+
+func nodeSpec(conditions map[string]string) (Spec, error) {
+	for _, name := range slices.Sorted(maps.Keys(conditions)) {
+		switch how := conditions[name]; how {
+		case conditionGood, conditionBad, conditionIgnore:
+		default:
+			return Spec{}, fmt.Errorf("%q is read as %q: use good, bad or ignore", name, how)
+		}
+	}
+	return Spec{
+		Name:    "node",
+		Help:    "Health of nodes and zones, and whether Kubernetes would fail over by itself.",
+		Default: true,
+		Reads:   state.KindSet(state.Nodes),
+		Families: []*Family{
+			nodeReady, nodeCordoned, nodeReadyTransition, nodeReboots, nodeConditionProblem,
+			zoneNodes, zoneUnhealthy, zoneHealthyRatio, zoneEvictionLimit,
+		},
+		New: func(log.Logger) Collector { return node{conditions} },
+	}, nil
+}
+
+// Collect implements Collector.
+func (c node) Collect(s *state.Snapshot, emit *Emitter) error {
+	for i := range s.Nodes {
+		c.emitNode(&s.Nodes[i], emit)
+	}
+	for i := range s.Zones {
+		emitZone(&s.Zones[i], emit)
+	}
+	return nil
+}
+
+func (c node) emitNode(n *state.NodeView, emit *Emitter) {
+	samples := subjectOf(emit, n.Name, n.Zone)
+	samples.emit(nodeReady, boolValue(n.Ready))
+	samples.emit(nodeCordoned, boolValue(n.Cordoned))
+	if n.ReadySince != 0 {
+		samples.emit(nodeReadyTransition, float64(n.ReadySince))
+	}
+	samples.emit(nodeReboots, float64(n.Reboots))
+	for _, condition := range n.Conditions {
+		if name := condition.Type.String(); c.problem(name, condition.Status.String()) {
+			samples.emit(nodeConditionProblem, 1, name)
+		}
+	}
+}
+
+// problem reports whether a condition of the given type and status tells of a problem. The name tells how to read types
+// that nobody has told us of: node problem detectors and cloud providers add their own.
+func (c node) problem(name, status string) bool {
+	how, told := c.conditions[name]
+	if !told {
+		how = conditionBad
+		for _, good := range [...]string{"Ready", "Healthy", "Available"} {
+			if strings.HasSuffix(name, good) {
+				how = conditionGood
+			}
+		}
+	}
+	return how == conditionGood && status != "True" || how == conditionBad && status == "True"
+}
+
+func emitZone(z *state.ZoneView, emit *Emitter) {
+	for class, n := range z.Nodes {
+		emit.Emit(zoneNodes, float64(n), z.Name, state.NodeClasses[class])
+	}
+	emit.Emit(zoneUnhealthy, float64(z.Unhealthy), z.Name)
+	if members := z.Nodes[state.Member]; members > 0 {
+		emit.Emit(zoneHealthyRatio, float64(members-z.Unhealthy)/float64(members), z.Name)
+	}
+	emit.Emit(zoneEvictionLimit, z.EvictionLimit, z.Name)
+}
