@@ -76,6 +76,8 @@ func runKubectl() int {
 }
 
 func runKwok() int {
+	// cobra adds the process's flags to the root command, and Kubernetes' own --version would be taken for kwok's.
+	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
