@@ -20,39 +20,228 @@ type Options struct {
 // DefaultGrace is the default of Options.Grace: the default progressDeadlineSeconds of a Deployment.
 const DefaultGrace = 10 * time.Minute
 
+// DefaultLeasePoll is the default of Options.LeasePoll.
+const DefaultLeasePoll = 10 * time.Second
+
+// freeReplicaSets is the table of ReplicaSets that no Deployment controls; their metadata is in the table ReplicaSets.
+const freeReplicaSets = kindCount
+
 // Store holds the compact model and is safe for concurrent use.
 type Store struct {
 	mu         sync.Mutex
 	options    Options
 	generation uint64
 	scopes     map[Scope]*scopeStatus
+	observed   Kinds           // synchronised in at least one scope
+	settled    Kinds           // pending in no scope
+	known      [kindCount]bool // declared by a source
+	tables     [kindCount + 1]map[UID]Object
+	imported   *importedCounts // restart counts of a state file whose scopes are not synchronised yet
+
+	entities    map[WorkloadRef]*entity
+	sorted      []*entity // of entities; nil when the order is to be made anew
+	nodesByName map[Symbol]*Node
+	reboots     map[Symbol]uint64
+	services    map[serviceKey]*serviceAccount
+	leases      map[UID]*leaseAccount
+	matches     selectorMatches
+	summarizer  summarizer
+
+	snapshot *Snapshot // the last one, good while neither generation nor time has moved
 }
 
 // NewStore returns an empty store. Expect tells it what a source is about to observe.
 func NewStore(options Options) *Store {
-	return &Store{options: options, scopes: map[Scope]*scopeStatus{}}
+	s := &Store{
+		options: options, scopes: map[Scope]*scopeStatus{}, entities: map[WorkloadRef]*entity{},
+		nodesByName: map[Symbol]*Node{}, reboots: map[Symbol]uint64{}, services: map[serviceKey]*serviceAccount{},
+		leases: map[UID]*leaseAccount{},
+	}
+	s.summarizer.byNode = map[Symbol]int32{}
+	s.recount()
+	for i := range s.tables {
+		s.tables[i] = map[UID]Object{}
+	}
+	return s
+}
+
+func (s *Store) now() Time {
+	if s.options.Clock != nil {
+		return At(s.options.Clock())
+	}
+	return At(time.Now())
+}
+
+func (s *Store) grace() time.Duration {
+	if s.options.Grace > 0 {
+		return s.options.Grace
+	}
+	return DefaultGrace
+}
+
+// SetGrace changes Options.Grace, for what begins from now on.
+func (s *Store) SetGrace(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.Grace = d
 }
 
 // Expect declares the scopes that a source will observe; each is Pending until Replace or Settle is called for it.
 // A kind nobody declares is NotObserved.
-func (s *Store) Expect(scopes ...Scope) {}
+func (s *Store) Expect(scopes ...Scope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, scope := range scopes {
+		if s.scopes[scope] == nil {
+			s.scopes[scope] = &scopeStatus{observation: Pending}
+		}
+	}
+	s.recount()
+	s.generation++
+}
 
-// Replace takes a complete list of a scope: it applies every object and drops what it holds of the scope and is not in
-// the list. The scope is Synced afterwards. There is no moment at which part of the scope is missing.
-func (s *Store) Replace(scope Scope, objects []Object) {}
+func (s *Store) scope(scope Scope) *scopeStatus {
+	status := s.scopes[scope]
+	if status == nil {
+		status = &scopeStatus{observation: Pending}
+		s.scopes[scope] = status
+	}
+	return status
+}
+
+// Replace takes a complete list of a scope: it drops what it holds of the scope and is not in the list, and applies
+// every object. The scope is Synced afterwards. There is no moment at which part of the scope is missing.
+func (s *Store) Replace(scope Scope, objects []Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	listed := make(map[UID]struct{}, len(objects))
+	for _, obj := range objects {
+		listed[obj.ObjectMeta().UID] = struct{}{}
+	}
+	s.sweep(scope, listed)
+	status := s.scope(scope)
+	for _, obj := range objects {
+		s.put(scope, obj, now)
+	}
+	changed := status.observation != Synced
+	status.observation, status.everSynced, status.lastEvent = Synced, true, now
+	if changed {
+		s.observationChanged(scope.Kind)
+	}
+	s.generation++
+	s.forgetImported(scope)
+}
+
+// sweep drops the objects of a scope that are not in the list.
+func (s *Store) sweep(scope Scope, listed map[UID]struct{}) {
+	var gone []Object
+	for uid, obj := range s.tables[scope.Kind] {
+		if _, ok := listed[uid]; !ok && scope.holds(obj) {
+			gone = append(gone, obj)
+		}
+	}
+	for _, obj := range gone {
+		s.drop(obj)
+	}
+}
+
+func (scope Scope) holds(obj Object) bool {
+	return scope.Namespace == "" || obj.ObjectMeta().Namespace.String() == scope.Namespace
+}
 
 // Apply takes new and changed objects of a scope that is being watched.
-func (s *Store) Apply(scope Scope, objects ...Object) {}
+func (s *Store) Apply(scope Scope, objects ...Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	for _, obj := range objects {
+		s.put(scope, obj, now)
+	}
+	s.scope(scope).lastEvent = now
+	s.generation++
+}
 
 // Delete drops an object; obj is its last state, which is still counted.
-func (s *Store) Delete(scope Scope, obj Object) {}
+func (s *Store) Delete(scope Scope, obj Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if last, ok := obj.(*Pod); ok {
+		if old, known := s.tables[Pods][last.UID].(*Pod); known {
+			old.entity.restarts.changed(old, last, now)
+		}
+	}
+	if known := s.tables[tableOf(obj)][obj.ObjectMeta().UID]; known != nil {
+		s.drop(known)
+	}
+	s.scope(scope).lastEvent = now
+	s.generation++
+}
 
-// Touch notes that the scope is alive although nothing changed: a bookmark, or an empty poll.
-func (s *Store) Touch(scope Scope) {}
+// Touch notes that the scope is alive although nothing changed: a bookmark, or a poll that found nothing new.
+func (s *Store) Touch(scope Scope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scope(scope).lastEvent = s.now()
+	s.generation++
+}
 
 // Settle says that the scope cannot be observed, and how: Forbidden, Unsupported or NotObserved. What was known of it is
-// withdrawn from snapshots until the next Replace.
-func (s *Store) Settle(scope Scope, o Observation) {}
+// dropped: if it is granted again, its pods' restart counts are no longer known to be new.
+func (s *Store) Settle(scope Scope, o Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := s.scope(scope)
+	if status.observation == o {
+		return
+	}
+	status.observation, status.everSynced = o, false
+	s.sweep(scope, nil)
+	s.observationChanged(scope.Kind)
+	s.generation++
+}
 
-// Snapshot returns the present picture.
-func (s *Store) Snapshot() *Snapshot { return nil }
+// observationChanged makes every summary anew: a cause that a kind would tell is known now, or no longer.
+func (s *Store) observationChanged(k Kind) {
+	s.recount()
+	if k == Nodes || k == Pods {
+		s.touchAll()
+	}
+	s.matches.stale = true
+}
+
+func (s *Store) touchAll() {
+	for _, e := range s.entities {
+		e.dirty = true
+	}
+}
+
+// observes reports whether a kind is observed in at least one of its scopes.
+func (s *Store) observes(k Kind) bool { return s.observed.Has(k) }
+
+// recount brings the sets of observed and settled kinds up to date with the scopes.
+func (s *Store) recount() {
+	s.observed, s.settled = 0, 1<<kindCount-1
+	for scope, status := range s.scopes {
+		s.known[scope.Kind] = true
+		switch status.observation {
+		case Synced:
+			s.observed |= 1 << scope.Kind
+		case Pending:
+			s.settled &^= 1 << scope.Kind
+		}
+	}
+}
+
+// Settled reports whether no declared scope is pending, and otherwise which kinds are.
+func (s *Store) Settled() (pending []Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := Kind(0); k < kindCount; k++ {
+		if !s.settled.Has(k) {
+			pending = append(pending, k)
+		}
+	}
+	return pending
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+// selectorMatches remembers which live label sets the budgets select. Pods come and go all the time, their label sets
+// hardly ever do, so that this is made anew only when one appears or vanishes.
+type selectorMatches struct {
+	stale   bool
+	budgets map[UID]budgetMatch
+}
+
+type budgetMatch struct {
+	any        bool // selects a live pod
+	overlapped bool // one of its pods is selected by another budget, too: evicting it is an error
+}
+
+func (s *Store) matchBudgets() {
+	if !s.matches.stale && s.matches.budgets != nil {
+		return
+	}
+	s.matches = selectorMatches{budgets: map[UID]budgetMatch{}}
+	byNamespace := map[Symbol][]*DisruptionBudget{}
+	for _, o := range s.tables[PodDisruptionBudgets] {
+		byNamespace[o.ObjectMeta().Namespace] = append(byNamespace[o.ObjectMeta().Namespace], o.(*DisruptionBudget))
+	}
+	for _, e := range s.entities {
+		budgets := byNamespace[e.ref.Namespace]
+		for _, labels := range e.summary.labels {
+			var selecting []*DisruptionBudget
+			for _, b := range budgets {
+				if b.Selector.Matches(labels) {
+					selecting = append(selecting, b)
+				}
+			}
+			for _, b := range selecting {
+				m := s.matches.budgets[b.UID]
+				s.matches.budgets[b.UID] = budgetMatch{any: true, overlapped: m.overlapped || len(selecting) > 1}
+			}
+		}
+	}
+}
+
+// blocking says why a budget allows no disruption. A selector that selects nothing is told first: it satisfies most of
+// the others as well.
+func (s *Store) blocking(b *DisruptionBudget) string {
+	match := s.matches.budgets[b.UID]
+	switch {
+	case !match.any:
+		return "orphan"
+	case !b.HasStatus:
+		return ""
+	case b.SyncFailed:
+		return "sync_failed"
+	case match.overlapped:
+		return "overlap"
+	case b.DisruptionsAllowed > 0:
+		return ""
+	case b.ExpectedPods > 0 && b.DesiredHealthy >= b.ExpectedPods:
+		return "config"
+	case b.CurrentHealthy < b.DesiredHealthy:
+		return "unhealthy"
+	}
+	return "at_limit"
+}
+
+func (s *Store) budgetViews() []BudgetView {
+	if !s.observes(Pods) {
+		return nil
+	}
+	s.matchBudgets()
+	views := make([]BudgetView, 0, len(s.tables[PodDisruptionBudgets]))
+	for _, o := range s.tables[PodDisruptionBudgets] {
+		b := o.(*DisruptionBudget)
+		views = append(views, BudgetView{Namespace: b.Namespace.String(), Name: b.Name, Blocking: s.blocking(b)})
+	}
+	sortBy(views, func(v BudgetView) (string, string) { return v.Namespace, v.Name })
+	return views
+}
+
+// countDrainBlocked counts, on each node that is cordoned or leaving, the pods whose budget keeps them there.
+func (s *Store) countDrainBlocked(nodes []NodeView) {
+	draining := map[Symbol]*NodeView{}
+	for i := range nodes {
+		nodes[i].DrainBlockedKnown = true
+		if nodes[i].Cordoned || nodes[i].Class == Leaving {
+			draining[Sym(nodes[i].Name)] = &nodes[i]
+		}
+	}
+	if len(draining) == 0 {
+		return
+	}
+	blocking := map[Symbol][]Selector{}
+	for _, o := range s.tables[PodDisruptionBudgets] {
+		b := o.(*DisruptionBudget)
+		if cause := s.blocking(b); cause != "" && cause != "orphan" {
+			blocking[b.Namespace] = append(blocking[b.Namespace], b.Selector)
+		}
+	}
+	for _, o := range s.tables[Pods] {
+		p := o.(*Pod)
+		node := draining[p.Node]
+		// A drain leaves daemon pods and mirror pods alone.
+		if kind := p.Owner.Kind.String(); node == nil || !p.live() || kind == "DaemonSet" || kind == "Node" {
+			continue
+		}
+		for _, selector := range blocking[p.Namespace] {
+			if selector.Matches(p.Labels) {
+				node.DrainBlocked++
+				break
+			}
+		}
+	}
+}

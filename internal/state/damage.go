@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+import "time"
+
+// damageInput is what the damage rule needs to know of a workload at one moment.
+type damageInput struct {
+	desired   int32
+	available int32
+	rollout   rollout
+	unborn    bool // a Deployment created paused: no pod was ever asked for
+}
+
+// damageTracker holds the baseline of one workload: how many available replicas may be expected although the desired
+// number has changed lately. It is advanced by every event, so that no change between two scrapes is lost.
+type damageTracker struct {
+	grace    time.Duration
+	baseline int32
+	last     damageInput
+	changes  []desiredChange // of desired, rising, oldest first; the first holds since a grace ago or longer
+	fresh    bool            // the baseline is still the one of the start, and may be lowered by an autoscaler's word
+	since    Time            // when the tracker began
+}
+
+type desiredChange struct {
+	at      Time
+	desired int32
+}
+
+// newDamageTracker starts at now. freshSince is the creation of the workload or the last scaling by its autoscaler, and
+// zero or longer ago than a grace when neither excuses missing replicas: then an outage that is under way is told at once.
+func newDamageTracker(in damageInput, freshSince, now Time, grace time.Duration) *damageTracker {
+	t := &damageTracker{grace: grace, last: in, fresh: true, since: now}
+	t.start(in, freshSince, now)
+	return t
+}
+
+func (t *damageTracker) start(in damageInput, freshSince, now Time) {
+	if freshSince.Within(t.grace, now) {
+		t.baseline = min(in.available, in.desired)
+		t.changes = []desiredChange{{at: 0, desired: 0}}
+		t.change(min(freshSince, now), in.desired)
+		return
+	}
+	t.baseline = in.desired
+	t.changes = []desiredChange{{at: 0, desired: in.desired}}
+}
+
+// excuse lowers a baseline that is still the one of the start: the autoscaler's object arrived after the workload's.
+func (t *damageTracker) excuse(scaled Time) {
+	if t.fresh && scaled.Within(t.grace, t.since) {
+		t.start(t.last, scaled, t.since)
+	}
+}
+
+// observe takes the workload's figures at now. A change of desired never redraws the baseline above the line that was
+// in force, and never below what an outage had left to lose.
+func (t *damageTracker) observe(in damageInput, now Time) {
+	if in.desired != t.last.desired {
+		t.raise(now)
+		t.baseline = min(t.line(now), in.desired)
+		t.change(now, in.desired)
+		t.fresh = false
+	}
+	t.last = in
+	t.raise(now)
+}
+
+// raise lets the baseline follow what has become available and what has been desired for a whole grace.
+func (t *damageTracker) raise(now Time) {
+	smallest := t.smallestDesired(now)
+	if t.last.unborn {
+		smallest = 0
+		if t.last.available == 0 {
+			t.baseline = 0
+		}
+	}
+	t.baseline = max(t.baseline, min(t.last.available, t.last.desired), min(smallest, t.last.desired))
+	if t.baseline == t.last.desired && t.last.available >= t.last.desired {
+		t.fresh = false
+	}
+}
+
+// change notes that desired is in force from at on. Of the history only its minima matter: a number that a later one
+// undercuts is forgotten and the later one stands for its time too, so desired rises from entry to entry.
+func (t *damageTracker) change(at Time, desired int32) {
+	for n := len(t.changes); n > 0 && t.changes[n-1].desired >= desired; n = len(t.changes) {
+		at = t.changes[n-1].at
+		t.changes = t.changes[:n-1]
+	}
+	t.changes = append(t.changes, desiredChange{at: at, desired: desired})
+}
+
+// smallestDesired is the smallest number desired at any moment of the last grace.
+func (t *damageTracker) smallestDesired(now Time) int32 {
+	for begin := now.Add(-t.grace); len(t.changes) > 1 && t.changes[1].at <= begin; {
+		t.changes = t.changes[1:]
+	}
+	return t.changes[0].desired
+}
+
+// line is the number of available replicas below which the workload is damaged.
+func (t *damageTracker) line(now Time) int32 {
+	r := t.last.rollout
+	switch {
+	case t.last.desired == 0:
+		return 0
+	case r.active && r.floor == 0:
+		// A gap is part of such a rollout, unless it does not end.
+		if r.stuck || r.started != 0 && now.Sub(r.started) > t.grace {
+			return min(1, t.baseline)
+		}
+		return 0
+	case r.active:
+		return min(r.floor, t.baseline)
+	}
+	return t.baseline
+}
+
+// judge returns the line and the state at now.
+func (t *damageTracker) judge(now Time, current int32) (int32, State) {
+	t.raise(now)
+	line := t.line(now)
+	in := t.last
+	switch {
+	case in.desired == 0:
+		return line, ScaledToZero
+	case in.available <= 0 && line > 0:
+		return line, Down
+	case in.available < line:
+		return line, Degraded
+	case in.rollout.active:
+		return line, Rolling
+	case in.available < in.desired || current != in.desired:
+		return line, Scaling
+	}
+	return line, Healthy
+}
