@@ -30,7 +30,7 @@ func (c *Cluster) Nodes(ctx context.Context, n int, zones ...string) ([]string, 
 		if len(zones) > 0 {
 			zone = zones[i%len(zones)]
 		}
-		node := newNode(fmt.Sprintf("node-%d", c.nodeCount.Add(1)-1), zone)
+		node := newNode(c.nodeCount.Add(1)-1, zone)
 		if _, err := c.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 			return nil, fmt.Errorf("cannot create node %s: %w", node.Name, err)
 		}
@@ -44,7 +44,8 @@ func (c *Cluster) Nodes(ctx context.Context, n int, zones ...string) ([]string, 
 	return names, nil
 }
 
-func newNode(name, zone string) *corev1.Node {
+func newNode(index int64, zone string) *corev1.Node {
+	name := fmt.Sprintf("node-%d", index)
 	capacity := corev1.ResourceList{
 		corev1.ResourceCPU:              resource.MustParse("32"),
 		corev1.ResourceMemory:           resource.MustParse("128Gi"),
@@ -61,6 +62,10 @@ func newNode(name, zone string) *corev1.Node {
 		}},
 		Status: corev1.NodeStatus{
 			Capacity: capacity, Allocatable: capacity,
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeHostName, Address: name},
+				{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.16.%d.%d", index/250%256, index%250+1)},
+			},
 			NodeInfo: corev1.NodeSystemInfo{
 				KubeletVersion: kubernetesVersion, OperatingSystem: "linux", Architecture: "amd64",
 				ContainerRuntimeVersion: "containerd://2.1.4", KernelVersion: "6.12.0", OSImage: "Debian GNU/Linux 13 (trixie)",
