@@ -260,8 +260,8 @@ var errTooLarge = fmt.Errorf("the object is larger than %d MiB", maxObjectBytes>
 
 // yamlDocument gathers the lines of a document; rest is what does not belong to its items.
 type yamlDocument struct {
-	s        *splitter
-	line     int
+	s         *splitter
+	line      int
 	buffer    []byte
 	rest      []byte
 	restLines int
