@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
@@ -60,11 +59,11 @@ func newApp(specs []collectors.Spec) (*kingpin.Application, *options) {
 	for _, spec := range specs {
 		o.collectors[spec.Name] = app.Flag("collector."+spec.Name, spec.Help).Default(fmt.Sprint(spec.Default)).Bool()
 	}
-	app.Flag("log.level", "Only log what is at least this severe: debug, info, warn or error.").
-		Default("info").EnumVar(&o.logLevel, "debug", "info", "warn", "error")
-	app.Flag("log.format", "Format of log lines: logfmt or json.").
-		Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
-	o.addServe(app.Command(commandServe, "Run the exporter (the default command).").Default())
+	valueFlag(app, "log.level", "Only log what is at least this severe: debug, info, warn or error.", &o.logLevel,
+		oneOf("debug", "info", "warn", "error")).Default("info")
+	valueFlag(app, "log.format", "Format of log lines: logfmt or json.", &o.logFormat, oneOf("logfmt", "json")).
+		Default("logfmt")
+	o.addServe(app.Command(commandServe, "Run the exporter: the default command. 'help serve' shows its flags.").Default())
 	config := app.Command("config", "Work on configuration files.")
 	check := config.Command("check", "Validate a configuration file and print every mistake with its line.")
 	check.Arg("file", "The configuration file.").Required().StringVar(&o.checkedFile)
@@ -74,10 +73,10 @@ func newApp(specs []collectors.Spec) (*kingpin.Application, *options) {
 func (o *options) addServe(serve *kingpin.CmdClause) {
 	o.web = kingpinflag.AddFlags(serve, ":10099")
 	serve.Flag("web.telemetry-path", "Path under which metrics are served.").
-		Default("/metrics").PlaceHolder("PATH").StringVar(&o.telemetryPath)
+		Default("/metrics").StringVar(&o.telemetryPath)
 	serve.Flag("web.enable-pprof", "Serve Go profiles under /debug/pprof/.").BoolVar(&o.profiling)
-	serve.Flag("web.max-requests", "Scrapes served at the same time; one more is answered with 503. 0 means no limit.").
-		Default("10").PlaceHolder("N").IntVar(&o.maxScrapes)
+	valueFlag(serve, "web.max-requests", "Scrapes served at the same time; one more is answered with 503. 0 means no limit.",
+		&o.maxScrapes, parseLimit).Default("10")
 }
 
 // errHelped is returned by parse when the command line asked for help or the version, and got it.
@@ -118,54 +117,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--web.telemetry-path=%s cannot be served: give a path such as /metrics that nothing else uses",
 			o.telemetryPath)
 	}
-	if o.maxScrapes < 0 {
-		return fmt.Errorf("--web.max-requests=%d is negative: give 0 for no limit", o.maxScrapes)
-	}
 	if _, err := collectors.All(collectors.Options{WorkloadLabels: o.source.workloadLabels}); err != nil {
-		return fmt.Errorf("--workload-labels=%s: %w", &o.source.workloadLabels, err)
+		return fmt.Errorf("--workload-labels=%s: %w", strings.Join(o.source.workloadLabels, ","), err)
 	}
 	return o.source.validate()
 }
-
-// momentValue is a flag that holds a moment in RFC 3339.
-type momentValue time.Time
-
-// Set implements kingpin.Value.
-func (m *momentValue) Set(text string) error {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return fmt.Errorf("%q is not a moment such as 2026-01-31T09:00:00Z", text)
-	}
-	*m = momentValue(t)
-	return nil
-}
-
-// String implements kingpin.Value.
-func (m *momentValue) String() string {
-	if t := time.Time(*m); !t.IsZero() {
-		return t.Format(time.RFC3339)
-	}
-	return ""
-}
-
-// listValue is a flag that holds words separated by commas; repeated flags add up.
-type listValue []string
-
-// Set implements kingpin.Value.
-func (l *listValue) Set(text string) error {
-	for word := range strings.SplitSeq(text, ",") {
-		if word = strings.TrimSpace(word); word == "" {
-			return fmt.Errorf("%q has an empty item", text)
-		}
-		if !slices.Contains(*l, word) {
-			*l = append(*l, word)
-		}
-	}
-	return nil
-}
-
-// IsCumulative tells kingpin that the flag may be given more than once.
-func (l *listValue) IsCumulative() bool { return true }
-
-// String implements kingpin.Value.
-func (l *listValue) String() string { return strings.Join(*l, ",") }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"stability-exporter/internal/cluster"
 	"stability-exporter/internal/state"
 )
 
@@ -29,8 +30,8 @@ type sourceOptions struct {
 	kubeconfig, kubeContext string
 	namespaces, exclude     []string
 	manifests               []string
-	manifestsNow            momentValue
-	workloadLabels          listValue
+	manifestsNow            time.Time
+	workloadLabels          []string
 }
 
 func (o *sourceOptions) addFlags(app *kingpin.Application) {
@@ -42,10 +43,10 @@ func (o *sourceOptions) addFlags(app *kingpin.Application) {
 	app.Flag("exclude-namespace", "Do not watch this namespace. Repeatable.").PlaceHolder("NAME").StringsVar(&o.exclude)
 	app.Flag("manifests", "Read manifests or a cluster dump instead of a live cluster: a file, a folder or - for stdin; read again when changed. Repeatable.").
 		PlaceHolder("PATH").StringsVar(&o.manifests)
-	app.Flag("manifests.now", "Judge the manifests as of this moment (RFC 3339) instead of the newest one they hold.").
-		PlaceHolder("TIME").SetValue(&o.manifestsNow)
-	app.Flag("workload-labels", "Object labels to publish in stability_workload_info, separated by commas.").
-		PlaceHolder("LABEL,...").SetValue(&o.workloadLabels)
+	valueFlag(app, "manifests.now", "Judge the manifests as of this moment (RFC 3339) instead of the newest one they hold.",
+		&o.manifestsNow, parseMoment).PlaceHolder("TIME")
+	valueFlag(app, "workload-labels", "Object labels to publish in stability_workload_info, separated by commas.",
+		&o.workloadLabels, parseList).PlaceHolder("LABEL,...")
 }
 
 // errNoSource is the mistake of giving the exporter nothing to look at.
@@ -54,11 +55,10 @@ var errNoSource = errors.New("nothing to watch: give --kubeconfig=FILE, set $KUB
 
 func (o *sourceOptions) validate() error {
 	live := o.kubeconfig != "" || o.kubeContext != ""
-	now := time.Time(o.manifestsNow)
 	switch {
 	case live && len(o.manifests) > 0:
 		return errors.New("--manifests and --kubeconfig or --kube-context exclude each other: give one source")
-	case !now.IsZero() && len(o.manifests) == 0:
+	case !o.manifestsNow.IsZero() && len(o.manifests) == 0:
 		return errors.New("--manifests.now needs --manifests")
 	case len(o.manifests) > 0 || o.kubeconfig != "" || os.Getenv("KUBECONFIG") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "":
 	default:
@@ -73,6 +73,16 @@ func (o *sourceOptions) validate() error {
 }
 
 // newSource returns the source that the options name, and the clock by which what it gives is judged (nil: the real one).
-func newSource(o sourceOptions, kinds state.Kinds, stdin io.Reader, loggers loggers) (source, func() time.Time, error) {
-	return nil, nil, errNoSource
+func newSource(o sourceOptions, reads state.Kinds, stdin io.Reader, loggers loggers) (source, func() time.Time, error) {
+	if len(o.manifests) == 0 {
+		return nil, nil, errNoSource
+	}
+	manifests, err := cluster.NewManifests(cluster.ManifestOptions{
+		Paths: o.manifests, Stdin: stdin, Now: o.manifestsNow, Kinds: reads, WorkloadLabels: o.workloadLabels,
+		Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Logger: loggers.own,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return manifests, manifests.Now, nil
 }

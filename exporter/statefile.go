@@ -33,7 +33,7 @@ type stateFile struct {
 
 // keeper is what a stateFile keeps.
 type keeper interface {
-	Export() ([]byte, error)
+	Export() ([]byte, error) // nil while nothing is known
 	Import([]byte) error
 }
 
@@ -93,6 +93,9 @@ func (f *stateFile) save() {
 		return
 	}
 	saved, err := f.kept.Export()
+	if err == nil && saved == nil {
+		return // nothing is known yet: what an earlier run has saved stays
+	}
 	if err == nil {
 		err = writeAtomically(f.path, saved)
 	}
