@@ -68,49 +68,6 @@ const workloadKinds = state.Kinds(1<<state.Deployments | 1<<state.StatefulSets |
 // withLabels returns a new list of the shared label names and more of its own.
 func withLabels(shared []string, more ...string) []string { return slices.Concat(shared, more) }
 
-// subject emits samples that share their leading label values, so that their order is written once per subject.
-type subject struct {
-	to     *Emitter
-	values [8]string
-	shared int
-}
-
-func subjectOf(to *Emitter, values ...string) subject {
-	s := subject{to: to}
-	s.shared = copy(s.values[:], values)
-	return s
-}
-
-func workloadSubject(to *Emitter, w state.WorkloadRef) subject {
-	return subjectOf(to, w.Namespace.String(), w.Name.String(), w.Type.String())
-}
-
-// emit adds a sample of f with the shared label values and more of its own.
-func (s *subject) emit(f *Family, value float64, more ...string) {
-	n := s.shared + copy(s.values[s.shared:], more)
-	s.to.Emit(f, value, s.values[:n]...)
-}
-
-// emitCounts adds a sample for each count that is not zero: the way of sparse families.
-func (s *subject) emitCounts(f *Family, counts []state.Count) {
-	for _, c := range counts {
-		if c.N != 0 {
-			s.emit(f, float64(c.N), c.Name)
-		}
-	}
-}
-
-// emitTotals does the same for counters; the name of the count is the last label value, after those of before.
-func (s *subject) emitTotals(f *Family, counts []state.Count64, before ...string) {
-	n := s.shared + copy(s.values[s.shared:], before)
-	for _, c := range counts {
-		if c.N != 0 {
-			s.values[n] = c.Name
-			s.to.Emit(f, float64(c.N), s.values[:n+1]...)
-		}
-	}
-}
-
 func boolValue(b bool) float64 {
 	if b {
 		return 1

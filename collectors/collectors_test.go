@@ -4,6 +4,9 @@ package collectors
 
 import (
 	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +18,8 @@ import (
 
 	"stability-exporter/internal/state"
 )
+
+var update = flag.Bool("update", false, "write the files that golden tests compare with")
 
 const testNow state.Time = 1_795_000_000
 
@@ -93,6 +98,24 @@ func wantText(t *testing.T, got, want string) {
 	t.Helper()
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// golden compares a text with the file of that name in testdata; go test -update writes it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s, -want +got (go test -update accepts it):\n%s", path, diff)
 	}
 }
 
@@ -182,9 +205,17 @@ func TestFamiliesPassTheMetricLinter(t *testing.T) {
 	}
 }
 
-// The contract: names and labels that rules, dashboards and users' queries depend on.
 func TestFamiliesOfTheContract(t *testing.T) {
-	want := `
+	var got []string
+	for _, f := range allFamilies(t) {
+		got = append(got, f.Name+"{"+strings.Join(f.Labels, ",")+"}\n")
+	}
+	slices.Sort(got)
+	wantText(t, strings.Join(got, ""), contract)
+}
+
+// contract lists the names and labels that rules, dashboards and users' queries depend on.
+const contract = `
 stability_component_up{component,member}
 stability_container_restarts_total{namespace,workload,workload_type,container,container_type}
 stability_container_terminations_total{namespace,workload,workload_type,container,reason}
@@ -234,13 +265,6 @@ stability_zone_healthy_ratio{zone}
 stability_zone_nodes{zone,class}
 stability_zone_unhealthy_nodes{zone}
 `
-	var got []string
-	for _, f := range allFamilies(t) {
-		got = append(got, f.Name+"{"+strings.Join(f.Labels, ",")+"}\n")
-	}
-	slices.Sort(got)
-	wantText(t, strings.Join(got, ""), want)
-}
 
 func TestOptionsAreCheckedAtStart(t *testing.T) {
 	for name, c := range map[string]struct {

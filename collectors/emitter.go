@@ -5,7 +5,6 @@ package collectors
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ import (
 type Emitter struct {
 	byName   []*buffer // sorted by family name: the order of the output
 	byFamily map[*Family]*buffer
+	shared   []byte // the label text of the present subject
 	err      error
 }
 
@@ -29,7 +29,8 @@ type Emitter struct {
 type buffer struct {
 	family *Family
 	header string   // the HELP and TYPE lines
-	before []string // what precedes each label value; the first one starts with the name
+	open   string   // the name, and the brace where there are labels
+	before []string // what precedes each label value: the label's name, and the end of the label before it
 	after  string   // what follows the last label value, or the name where there are no labels
 	ratio  bool
 	text   []byte
@@ -52,35 +53,69 @@ func newBuffer(f *Family) *buffer {
 	b := &buffer{
 		family: f,
 		header: "# HELP " + f.Name + " " + help + "\n# TYPE " + f.Name + " " + f.Type.String() + "\n",
-		after:  f.Name + " ",
+		open:   f.Name,
+		after:  " ",
 		ratio:  strings.HasSuffix(f.Name, "_ratio"),
 	}
+	if len(f.Labels) > 0 {
+		b.open, b.after = f.Name+"{", `"} `
+	}
 	for i, label := range f.Labels {
-		before := `",` + label + `="`
-		if i == 0 {
-			before = f.Name + "{" + label + `="`
+		before := label + `="`
+		if i > 0 {
+			before = `",` + before
 		}
 		b.before = append(b.before, before)
-		b.after = `"} `
 	}
 	return b
 }
 
 // Emit adds a sample of f; the label values stand in the order of f.Labels.
 func (e *Emitter) Emit(f *Family, value float64, labelValues ...string) {
+	e.sample(f, value, nil, 0, labelValues)
+}
+
+// sample adds a sample of f: the text of its first n labels, and the values of the others.
+func (e *Emitter) sample(f *Family, value float64, shared []byte, n int, more []string) {
 	b := e.byFamily[f]
-	if b == nil || len(labelValues) != len(b.before) || value-value != 0 || b.ratio && (value < 0 || value > 1) {
-		e.refuse(b, f, value, len(labelValues))
+	if b == nil || n+len(more) != len(b.before) || value-value != 0 || b.ratio && (value < 0 || value > 1) {
+		e.refuse(b, f, value, n+len(more))
 		return
 	}
-	text := b.text
-	for i, v := range labelValues {
-		text = append(text, b.before[i]...)
+	text := append(b.text, b.open...)
+	text = append(text, shared...)
+	for i, v := range more {
+		text = append(text, b.before[n+i]...)
 		text = appendEscaped(text, v)
 	}
 	text = append(text, b.after...)
 	text = appendValue(text, value)
 	b.text = append(text, '\n')
+}
+
+// subject emits samples of families that begin with the same labels, of the same values: their order is written once per
+// subject, and so is their text.
+type subject struct {
+	to     *Emitter
+	labels int
+}
+
+// subject begins the samples of a subject and ends those of the one before it.
+func (e *Emitter) subject(labels []string, values ...string) subject {
+	e.shared = e.shared[:0]
+	for i, v := range values {
+		if i > 0 {
+			e.shared = append(e.shared, `",`...)
+		}
+		e.shared = append(append(e.shared, labels[i]...), `="`...)
+		e.shared = appendEscaped(e.shared, v)
+	}
+	return subject{e, len(values)}
+}
+
+// emit adds a sample of f with the labels of the subject and more of its own.
+func (s subject) emit(f *Family, value float64, more ...string) {
+	s.to.sample(f, value, s.to.shared, s.labels, more)
 }
 
 // refuse keeps the first mistake. It takes no label values, for then they would have to be allocated with every sample.
@@ -141,9 +176,10 @@ func (e *Emitter) WriteTo(w io.Writer) (int64, error) {
 	return written, nil
 }
 
-// appendValue formats as client_golang does: the shortest form that reads back as the same number.
+// appendValue formats as client_golang does: the shortest form that reads back as the same number. Below a million that of
+// a whole number is its digits.
 func appendValue(dst []byte, v float64) []byte {
-	if i := int64(v); v == float64(i) && i > -1e6 && i < 1e6 && (i != 0 || !math.Signbit(v)) {
+	if i := int64(v); v == float64(i) && i > -1e6 && i < 1e6 {
 		return strconv.AppendInt(dst, i, 10)
 	}
 	return strconv.AppendFloat(dst, v, 'g', -1, 64)

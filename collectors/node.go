@@ -44,8 +44,8 @@ var (
 		"Share of the zone's member nodes that are ready. 0 means that the zone is lost. No series where the zone has no members.",
 		"zone")
 	zoneEvictionLimit = gauge("stability_zone_eviction_limit_per_second",
-		"Nodes per second whose pods Kubernetes would evict and replace elsewhere if nodes of the zone failed: 0.1 as a rule, "+
-			"less in a large outage, 0 when it does not fail over by itself. Computed over all nodes of the zone with the "+
+		"How fast Kubernetes moves pods away from failed nodes of the zone in its present state, in nodes per second: 0.1 as a "+
+			"rule, less in a large outage, 0 when it moves nothing by itself. Computed over all nodes of the zone and with the "+
 			"default flags of the node lifecycle controller.",
 		"zone")
 )
@@ -95,7 +95,7 @@ func (c node) Collect(s *state.Snapshot, emit *Emitter) error {
 }
 
 func (c node) emitNode(n *state.NodeView, emit *Emitter) {
-	samples := subjectOf(emit, n.Name, n.Zone)
+	samples := emit.subject(nodeLabels, n.Name, n.Zone)
 	samples.emit(nodeReady, boolValue(n.Ready))
 	samples.emit(nodeCordoned, boolValue(n.Cordoned))
 	if n.ReadySince != 0 {

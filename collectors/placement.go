@@ -43,7 +43,7 @@ func (placement) Collect(s *state.Snapshot, emit *Emitter) error {
 		if !w.HasStatus || !w.PodsKnown {
 			continue
 		}
-		samples := workloadSubject(emit, w.Ref)
+		samples := emit.workload(w.Ref)
 		for j, available := range w.ZoneAvailable {
 			samples.emit(zoneAvailable, float64(available), s.Zones[j].Name)
 		}

@@ -60,22 +60,26 @@ func (restart) Collect(s *state.Snapshot, emit *Emitter) error {
 	}
 	for i := range s.Restarts {
 		r := &s.Restarts[i]
-		samples := workloadSubject(emit, r.Ref)
-		emitContainers(r.Containers, &samples)
+		samples := emit.workload(r.Ref)
+		emitContainers(r.Containers, samples)
 		for j, window := range state.RestartWindows {
 			samples.emit(restartDelta, float64(r.Deltas[j]), window)
 		}
 		for j, window := range state.OOMWindows {
 			samples.emit(oomKillDelta, float64(r.OOMKills[j]), window)
 		}
-		samples.emitTotals(podDisruptions, r.Disruptions)
+		for _, d := range r.Disruptions {
+			if d.N != 0 {
+				samples.emit(podDisruptions, float64(d.N), d.Name)
+			}
+		}
 	}
 	return nil
 }
 
 // emitContainers emits what happened to containers, which are sorted by name. Those of one name but several types (a
 // sidecar that used to be an ordinary container) share the series that do not tell the type.
-func emitContainers(containers []state.ContainerRestarts, samples *subject) {
+func emitContainers(containers []state.ContainerRestarts, samples subject) {
 	for len(containers) > 0 {
 		name, n := containers[0].Name, 1
 		for n < len(containers) && containers[n].Name == name {
@@ -91,7 +95,11 @@ func emitContainers(containers []state.ContainerRestarts, samples *subject) {
 		for _, c := range containers[1:n] {
 			terminations = addCounts(terminations, c.Terminations)
 		}
-		samples.emitTotals(containerTerminations, terminations, name)
+		for _, c := range terminations {
+			if c.N != 0 {
+				samples.emit(containerTerminations, float64(c.N), name, c.Name)
+			}
+		}
 		if last.LastRestart != 0 {
 			samples.emit(lastRestart, float64(last.LastRestart), name, last.LastReason)
 		}

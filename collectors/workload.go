@@ -159,14 +159,14 @@ func (c workload) Collect(s *state.Snapshot, emit *Emitter) error {
 	scratch := make([]string, len(c.infoKeys))
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		samples := workloadSubject(emit, w.Ref)
-		c.emitSpec(w, &samples, scratch)
+		samples := emit.workload(w.Ref)
+		c.emitSpec(w, samples, scratch)
 		if !w.HasStatus {
 			continue
 		}
-		emitReplicas(w, &samples)
-		emitRollout(w, &samples)
-		emitPods(w, &samples)
+		emitReplicas(w, samples)
+		emitRollout(w, samples)
+		emitPods(w, samples)
 	}
 	for _, a := range s.Autoscalers {
 		if a.Limited != "" {
@@ -181,9 +181,25 @@ func (c workload) Collect(s *state.Snapshot, emit *Emitter) error {
 	return nil
 }
 
+// workload begins the samples of a workload.
+func (e *Emitter) workload(w state.WorkloadRef) subject {
+	return e.subject(workloadLabels, w.Namespace.String(), w.Name.String(), w.Type.String())
+}
+
+// emitCounts adds a sample for each count that is not zero: the way of sparse families.
+func (s subject) emitCounts(f *Family, counts []state.Count) {
+	for _, c := range counts {
+		if c.N != 0 {
+			s.emit(f, float64(c.N), c.Name)
+		}
+	}
+}
+
 // emitSpec emits what is known without a status.
-func (c workload) emitSpec(w *state.WorkloadView, samples *subject, scratch []string) {
-	samples.emit(workloadDesired, float64(w.Desired))
+func (c workload) emitSpec(w *state.WorkloadView, samples subject, scratch []string) {
+	if w.HasStatus || w.Ref.Type.String() != state.TypeDaemonSet { // how many nodes it is for stands in the status
+		samples.emit(workloadDesired, float64(w.Desired))
+	}
 	if w.Paused {
 		samples.emit(workloadPaused, 1)
 	}
@@ -196,7 +212,7 @@ func (c workload) emitSpec(w *state.WorkloadView, samples *subject, scratch []st
 	samples.emit(c.info, 1, scratch...)
 }
 
-func emitReplicas(w *state.WorkloadView, samples *subject) {
+func emitReplicas(w *state.WorkloadView, samples subject) {
 	samples.emit(workloadCurrent, float64(w.Current))
 	samples.emit(workloadUpdated, float64(w.Updated))
 	samples.emit(workloadReady, float64(w.Ready))
@@ -216,7 +232,7 @@ func emitReplicas(w *state.WorkloadView, samples *subject) {
 	}
 }
 
-func emitRollout(w *state.WorkloadView, samples *subject) {
+func emitRollout(w *state.WorkloadView, samples subject) {
 	samples.emit(workloadStuck, boolValue(w.Stuck))
 	if !w.Rolling {
 		return
@@ -234,7 +250,7 @@ func emitRollout(w *state.WorkloadView, samples *subject) {
 }
 
 // emitPods emits what only the pods tell.
-func emitPods(w *state.WorkloadView, samples *subject) {
+func emitPods(w *state.WorkloadView, samples subject) {
 	if !w.PodsKnown {
 		return
 	}
