@@ -80,12 +80,16 @@ func deref[T any](p *T, absent T) T {
 	return *p
 }
 
-// meta converts the identity of an object.
-func meta(o metav1.Object) state.Meta {
+// identity converts the identity of an object.
+func identity(o metav1.Object) state.Meta {
+	uid := string(o.GetUID())
+	if uid == "" {
+		uid = o.GetNamespace() + "/" + o.GetName() // a plain manifest; the store tells objects of a kind apart by UID
+	}
 	m := state.Meta{
 		Namespace: name(o.GetNamespace()),
 		Name:      strings.Clone(text(o.GetName(), maxName)),
-		UID:       state.ParseUID(string(o.GetUID())),
+		UID:       state.ParseUID(uid),
 		Created:   moment(o.GetCreationTimestamp().Time),
 		Deleted:   momentOf(o.GetDeletionTimestamp()),
 	}

@@ -20,7 +20,7 @@ const maxNodeConditions = 64
 
 func convertNode(n *corev1.Node, _ convertOptions) *state.Node {
 	node := &state.Node{
-		Meta:     meta(n),
+		Meta:     identity(n),
 		Zone:     name(firstLabel(n.Labels, corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone)),
 		Region:   name(firstLabel(n.Labels, corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaRegion)),
 		Cordoned: n.Spec.Unschedulable,
@@ -60,7 +60,7 @@ func announcesRemoval(taint string) bool {
 	switch taint {
 	case "ToBeDeletedByClusterAutoscaler", // cluster-autoscaler
 		"karpenter.sh/disrupted", "karpenter.sh/disruption", // Karpenter 1.x and 0.3x
-		"node.cloudprovider.kubernetes.io/shutdown",  // cloud-controller-manager
+		"node.cloudprovider.kubernetes.io/shutdown",   // cloud-controller-manager
 		"cloud.google.com/impending-node-termination": // GKE
 		return true
 	}
@@ -72,7 +72,7 @@ const defaultLeaseDuration = 15
 
 func convertLease(l *coordinationv1.Lease, _ convertOptions) *state.Lease {
 	lease := &state.Lease{
-		Meta:     meta(l),
+		Meta:     identity(l),
 		Holder:   name(holderHost(deref(l.Spec.HolderIdentity, ""))),
 		Duration: seconds(int64(deref(l.Spec.LeaseDurationSeconds, defaultLeaseDuration))),
 	}

@@ -20,7 +20,7 @@ func convertPod(p *corev1.Pod, _ convertOptions) *state.Pod {
 		revision = p.Labels[appsv1.ControllerRevisionHashLabelKey]
 	}
 	pod := &state.Pod{
-		Meta:          meta(p),
+		Meta:          identity(p),
 		Node:          name(p.Spec.NodeName),
 		Labels:        labels(p.Labels),
 		Revision:      name(revision),

@@ -16,11 +16,11 @@ import (
 )
 
 func convertCronJob(c *batchv1.CronJob, _ convertOptions) *state.CronJob {
-	return &state.CronJob{Meta: meta(c), Suspended: deref(c.Spec.Suspend, false)}
+	return &state.CronJob{Meta: identity(c), Suspended: deref(c.Spec.Suspend, false)}
 }
 
 func convertJob(j *batchv1.Job, _ convertOptions) *state.Job {
-	job := &state.Job{Meta: meta(j), Active: count(j.Status.Active), Finished: momentOf(j.Status.CompletionTime)}
+	job := &state.Job{Meta: identity(j), Active: count(j.Status.Active), Finished: momentOf(j.Status.CompletionTime)}
 	for i := range j.Status.Conditions {
 		c := &j.Status.Conditions[i]
 		if c.Status != corev1.ConditionTrue || c.Type != batchv1.JobComplete && c.Type != batchv1.JobFailed {
@@ -36,7 +36,7 @@ func convertJob(j *batchv1.Job, _ convertOptions) *state.Job {
 
 func convertAutoscaler(h *autoscalingv2.HorizontalPodAutoscaler, _ convertOptions) *state.Autoscaler {
 	a := &state.Autoscaler{
-		Meta:       meta(h),
+		Meta:       identity(h),
 		TargetKind: reason(strings.ToLower(text(h.Spec.ScaleTargetRef.Kind, maxReason))),
 		TargetName: name(h.Spec.ScaleTargetRef.Name),
 		LastScale:  momentOf(h.Status.LastScaleTime),
@@ -59,7 +59,7 @@ func convertBudget(b *policyv1.PodDisruptionBudget, options convertOptions) *sta
 		return c.Type == policyv1.DisruptionAllowedCondition
 	})
 	return &state.DisruptionBudget{
-		Meta:               meta(b),
+		Meta:               identity(b),
 		Selector:           selector(b.Spec.Selector),
 		HasStatus:          options.Live || s.ObservedGeneration > 0 || len(s.Conditions) > 0 || s.ExpectedPods > 0,
 		DisruptionsAllowed: count(s.DisruptionsAllowed),
@@ -71,7 +71,7 @@ func convertBudget(b *policyv1.PodDisruptionBudget, options convertOptions) *sta
 }
 
 func convertService(s *corev1.Service, _ convertOptions) *state.Service {
-	service := &state.Service{Meta: meta(s)}
+	service := &state.Service{Meta: identity(s)}
 	if s.Spec.Type != corev1.ServiceTypeExternalName {
 		service.Selector = state.SelectorFromMap(s.Spec.Selector)
 	}
@@ -83,7 +83,7 @@ const maxEndpoints = 1000
 
 func convertEndpointSlice(e *discoveryv1.EndpointSlice, _ convertOptions) *state.EndpointSlice {
 	slice := &state.EndpointSlice{
-		Meta:     meta(e),
+		Meta:     identity(e),
 		Service:  name(e.Labels[discoveryv1.LabelServiceName]),
 		HasPorts: len(e.Ports) > 0,
 	}

@@ -22,7 +22,7 @@ const (
 
 func workload(k state.Kind, m *metav1.ObjectMeta, template *corev1.PodTemplateSpec, options convertOptions) *state.Workload {
 	return &state.Workload{
-		Meta:             meta(m),
+		Meta:             identity(m),
 		Kind:             k,
 		Generation:       m.Generation,
 		TerminationGrace: seconds(deref(template.Spec.TerminationGracePeriodSeconds, defaultTerminationGrace)),
@@ -146,7 +146,7 @@ func convertReplicaSet(o metav1.Object, _ convertOptions) *state.ReplicaSet {
 		revision = 0
 	}
 	return &state.ReplicaSet{
-		Meta:         meta(o),
+		Meta:         identity(o),
 		TemplateHash: name(o.GetLabels()[appsv1.DefaultDeploymentUniqueLabelKey]),
 		Revision:     max(revision, 0),
 	}
@@ -155,7 +155,7 @@ func convertReplicaSet(o metav1.Object, _ convertOptions) *state.ReplicaSet {
 // convertRevision converts the metadata of a ControllerRevision. Pods of a StatefulSet carry its whole name, pods of a
 // DaemonSet the hash that it has as a label.
 func convertRevision(o metav1.Object, _ convertOptions) *state.Revision {
-	r := &state.Revision{Meta: meta(o)}
+	r := &state.Revision{Meta: identity(o)}
 	hash, ok := o.GetLabels()[appsv1.ControllerRevisionHashLabelKey]
 	if !ok || r.Owner.Kind.String() == "StatefulSet" {
 		hash = r.Name
@@ -163,4 +163,3 @@ func convertRevision(o metav1.Object, _ convertOptions) *state.Revision {
 	r.Hash = name(hash)
 	return r
 }
-
