@@ -36,17 +36,22 @@ func yamlToJSON(text []byte) (out []byte, line int, err error) {
 	return w.out, 0, nil
 }
 
-// yamlErrorLine takes the line out of an error of the YAML parser, whose text is "yaml: line 3: what is wrong".
+// yamlErrorLine takes the line out of an error of the YAML package, whose text is "yaml: line 3: what is wrong". Errors
+// of its grammar, unlike those of its scanner, count lines from 0 and leave out line 0.
 func yamlErrorLine(err error) (int, error) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, found := strings.CutPrefix(message, "line "); found {
-		if number, what, found := strings.Cut(rest, ": "); found {
-			if line, err := strconv.Atoi(number); err == nil {
-				return line, errors.New(what)
-			}
+	what := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 0
+	if number, rest, found := strings.Cut(strings.TrimPrefix(what, "line "), ": "); found {
+		if n, err := strconv.Atoi(number); err == nil {
+			line, what = n, rest
 		}
 	}
-	return 1, errors.New(message)
+	switch what {
+	case "did not find expected node content", "did not find expected '-' indicator", "did not find expected key",
+		"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected <document start>":
+		line++
+	}
+	return max(line, 1), errors.New(what)
 }
 
 // jsonWriter writes YAML nodes as JSON. Size, depth and work are capped with aliases followed, which defuses documents
