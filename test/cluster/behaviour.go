@@ -224,9 +224,7 @@ func (p *play) fail(status *corev1.PodStatus) time.Duration {
 }
 
 func (p *play) evict(status *corev1.PodStatus) {
-	for i := range status.ContainerStatuses {
-		p.terminate(&status.ContainerStatuses[i], 137, "Error")
-	}
+	status.InitContainerStatuses, status.ContainerStatuses = nil, nil
 	status.Phase, status.Reason = corev1.PodFailed, "Evicted"
 	status.Message = "The node was low on resource: memory."
 }

@@ -4,7 +4,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,7 +22,29 @@ const awaitTimeout = 90 * time.Second
 var shared *Cluster
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(holderEnv); dir != "" {
+		os.Exit(holdCluster(dir))
+	}
 	os.Exit(RunTests(m, Options{Users: []string{"auditor"}}, func(c *Cluster) { shared = c }))
+}
+
+// holdCluster is what another process does in TestComponentsEndWithTheirParent; it never ends by itself.
+func holdCluster(dir string) int {
+	c, err := Start(context.Background(), Options{Dir: filepath.Join(dir, "cluster")})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var pids []byte
+	for _, component := range components() {
+		pids = fmt.Appendln(pids, c.PID(component))
+	}
+	unfinished := filepath.Join(dir, "unfinished")
+	if err := errors.Join(os.WriteFile(unfinished, pids, 0o644), os.Rename(unfinished, filepath.Join(dir, "pids"))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	select {}
 }
 
 func mustNodes(t *testing.T, n int, zones ...string) []string {
