@@ -111,7 +111,7 @@ func parseConfig(text []byte) (*config, []mistake) {
 	if errors.Is(err, io.EOF) { // nothing but comments
 		return c, nil
 	}
-	mistakes := append(mistakesOf(err), c.validate()...)
+	mistakes := append(mistakesOf(err, text), c.validate()...)
 	var second yaml.Node
 	if len(mistakes) == 0 && !errors.Is(decoder.Decode(&second), io.EOF) {
 		mistakes = append(mistakes, mistake{second.Line, "a second document begins: a configuration is one document"})

@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -49,31 +50,62 @@ func describe(node *yaml.Node) string {
 var (
 	lineMessage      = regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)$`)
 	unknownMessage   = regexp.MustCompile(`^field (.+) not found in type exporter\.(\w+)$`)
+	twiceMessage     = regexp.MustCompile(`^mapping key (".*") already defined at line (\d+)$`)
 	wrongTypeMessage = regexp.MustCompile("(?s)^cannot unmarshal !!(\\w+)(?: `.*`)? into (?:exporter\\.)?(.+)$")
+	anchorMessage    = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
+	// parserMessage is said by that stage of the decoder which counts lines from zero.
+	parserMessage = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)|^found undefined tag`)
 )
 
 // mistakesOf reads the mistakes out of an error of the decoder; nil gives none.
-func mistakesOf(err error) []mistake {
+func mistakesOf(err error, text []byte) []mistake {
+	var typed *yaml.TypeError
 	if err == nil {
 		return nil
 	}
-	messages := []string{err.Error()}
-	if typed := (*yaml.TypeError)(nil); errors.As(err, &typed) {
-		messages = typed.Errors
+	if !errors.As(err, &typed) {
+		return []mistake{syntaxMistake(err, text)}
 	}
 	var mistakes []mistake
-	for _, message := range messages {
-		parts := lineMessage.FindStringSubmatch(message)
-		line, _ := strconv.Atoi(parts[1]) // absent means zero
-		mistakes = append(mistakes, mistake{line, inOurWords(parts[2])})
+	for _, message := range typed.Errors {
+		m := readMistake(message)
+		mistakes = append(mistakes, mistake{m.line, inOurWords(m.text)})
 	}
 	return mistakes
+}
+
+func readMistake(message string) mistake {
+	parts := lineMessage.FindStringSubmatch(message)
+	line, _ := strconv.Atoi(parts[1]) // absent means zero
+	return mistake{line, parts[2]}
+}
+
+// syntaxMistake finds the line of a text that is no YAML. The decoder does not tell the first line and miscounts some
+// others, so it is asked again with a line put before the text.
+func syntaxMistake(err error, text []byte) mistake {
+	m := readMistake(err.Error())
+	if again := yaml.Unmarshal(append([]byte("#\n"), text...), new(yaml.Node)); again != nil {
+		if shifted := readMistake(again.Error()); shifted.text == m.text && shifted.line > 0 {
+			m.line = shifted.line
+			if !parserMessage.MatchString(m.text) {
+				m.line--
+			}
+		}
+	}
+	if anchor := anchorMessage.FindStringSubmatch(m.text); anchor != nil {
+		before, _, _ := bytes.Cut(text, []byte("*"+anchor[1]))
+		m.line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	return m
 }
 
 // inOurWords replaces the names of Go types, which mean nothing to those who write a configuration.
 func inOurWords(message string) string {
 	if m := unknownMessage.FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("unknown key %q: known here are %s", m[1], knownKeys(m[2]))
+	}
+	if m := twiceMessage.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("key %s is given twice, first in line %s", m[1], m[2])
 	}
 	if m := wrongTypeMessage.FindStringSubmatch(message); m != nil {
 		found, ok := map[string]string{"seq": "a list", "map": "a mapping", "str": "text", "int": "a number",
