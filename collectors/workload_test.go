@@ -114,6 +114,20 @@ func TestWhatOnlyPodsTellIsWithheldWithoutPods(t *testing.T) {
 	}
 }
 
+func TestARolloutOfUnknownAgeShowsNoTimestamps(t *testing.T) {
+	text := samples(collect(t, specOf(t, Options{}, "workload"), workloadSnapshot(state.WorkloadView{
+		HasStatus: true, State: state.Rolling, Rolling: true, PodsKnown: true,
+	})))
+	if strings.Contains(text, "_timestamp_seconds") {
+		t.Errorf("a timestamp is shown:\n%s", text)
+	}
+	for _, f := range []*Family{workloadUnhealthyUpdated, workloadRolloutRestarts} {
+		if !strings.Contains(text, f.Name+`{namespace="shop",workload="web",workload_type="deployment"} 0`) {
+			t.Errorf("%s is not 0 while a rollout runs without trouble:\n%s", f.Name, text)
+		}
+	}
+}
+
 func TestStateShowsDamageAlwaysAndOneOtherStateWithoutDamage(t *testing.T) {
 	prefix := `stability_workload_state{namespace="shop",workload="web",workload_type="deployment",state=`
 	for current, want := range map[state.State][]string{
