@@ -82,14 +82,10 @@ func deref[T any](p *T, absent T) T {
 
 // identity converts the identity of an object.
 func identity(o metav1.Object) state.Meta {
-	uid := string(o.GetUID())
-	if uid == "" {
-		uid = o.GetNamespace() + "/" + o.GetName() // a plain manifest; the store tells objects of a kind apart by UID
-	}
 	m := state.Meta{
 		Namespace: name(o.GetNamespace()),
 		Name:      strings.Clone(text(o.GetName(), maxName)),
-		UID:       state.ParseUID(uid),
+		UID:       state.ParseUID(string(o.GetUID())),
 		Created:   moment(o.GetCreationTimestamp().Time),
 		Deleted:   momentOf(o.GetDeletionTimestamp()),
 	}
