@@ -10,6 +10,7 @@ type damageInput struct {
 	available int32
 	rollout   rollout
 	unborn    bool // a Deployment created paused: no pod was ever asked for
+	daemons   bool // desired follows the nodes: what falls away with one may well have been available
 }
 
 // damageTracker holds the baseline of one workload: how many available replicas may be expected although the desired
@@ -59,12 +60,27 @@ func (t *damageTracker) excuse(scaled Time) {
 func (t *damageTracker) observe(in damageInput, now Time) {
 	if in.desired != t.last.desired {
 		t.raise(now)
-		t.baseline = min(t.line(now), in.desired)
+		expected := t.line(now) - t.gone(in)
+		if expected < t.baseline {
+			// The rollout under way, or the node that died, had already taken the difference: what was desired before
+			// cannot be expected back only because the number changes now.
+			t.change(now, expected)
+		}
+		t.baseline = min(expected, in.desired)
 		t.change(now, in.desired)
 		t.fresh = false
 	}
 	t.last = in
 	t.raise(now)
+}
+
+// gone is how many available daemons went together with their nodes. A controller that scales down takes what is not
+// ready first, a node that dies takes its daemon whatever it was: growth that was excused remains so.
+func (t *damageTracker) gone(in damageInput) int32 {
+	if !in.daemons {
+		return 0
+	}
+	return max(0, min(t.last.desired-in.desired, t.last.available-in.available))
 }
 
 // raise lets the baseline follow what has become available and what has been desired for a whole grace.

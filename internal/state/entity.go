@@ -21,10 +21,11 @@ type entity struct {
 	seenLabels []Labels // the label sets that selectors were last matched with
 
 	damage       *damageTracker
-	lagSince     Time // since when the status lags the spec
-	rollingUntil Time // how long missing replicas count to a rollout that the controller calls complete
-	rolloutSeen  Time // when a rollout was seen to begin; zero when it was under way already
-	watched      bool // judged at least once: what begins now was seen to begin
+	lagSince     Time   // since when the status lags the spec
+	rollingUntil Time   // how long missing replicas count to a rollout that the controller calls complete
+	rolloutSeen  Time   // when a rollout was seen to begin; zero when it was under way already
+	wanted       Symbol // the template a StatefulSet or DaemonSet wanted when it was last judged
+	watched      bool   // judged at least once: what begins now was seen to begin
 
 	restarts restartAccount
 }
@@ -62,7 +63,7 @@ func (e *entity) setController(w *Workload) {
 	}
 	if w.Kind != ReplicaSets {
 		// The same name under another UID is another object: nothing of the old one's past excuses or accuses it.
-		e.controllers, e.damage, e.lagSince, e.rollingUntil, e.rolloutSeen = nil, nil, 0, 0, 0
+		e.controllers, e.damage, e.lagSince, e.rollingUntil, e.rolloutSeen, e.watched, e.wanted = nil, nil, 0, 0, 0, false, Symbol{}
 	}
 	e.controllers = append(e.controllers, w)
 }
@@ -145,7 +146,7 @@ func (s *Store) judge(e *entity, now Time) judgement {
 	}
 	j.rollout = e.rolloutOf(w, j.desired, j.counted, now, s.grace())
 	in := damageInput{
-		desired: j.desired, available: j.counted, rollout: j.rollout,
+		desired: j.desired, available: j.counted, rollout: j.rollout, daemons: w.Kind == DaemonSets,
 		unborn: w.Kind == Deployments && w.Paused && !w.RolledOut && w.Current == 0,
 	}
 	if e.damage == nil {

@@ -39,6 +39,7 @@ type symbolCount struct {
 type revisionSummary struct {
 	hash                Symbol
 	unhealthy, restarts int32
+	onReadyNodes        int32
 	oldest, newest      Time // creation
 	progress            Time // newest creation or change of Ready
 }
@@ -60,6 +61,17 @@ func (s *podSummary) newestRevision() (Symbol, Time) {
 		}
 	}
 	return newest.hash, newest.newest
+}
+
+// outdated counts the pods on ready nodes that are of another template than the one with the hash.
+func (s *podSummary) outdated(hash Symbol) int32 {
+	n := int32(0)
+	for _, r := range s.revisions {
+		if r.hash != hash {
+			n += r.onReadyNodes
+		}
+	}
+	return n
 }
 
 // summarizer holds what several workloads' summaries need of the cluster.
@@ -119,7 +131,7 @@ func (z *summarizer) add(s *podSummary, p *Pod) {
 		z.explain(s, p, nodeReady || p.Node == (Symbol{}))
 	}
 	z.place(s, p, node, nodeReady, available)
-	s.addRevision(p, available)
+	s.addRevision(p, available, nodeReady)
 }
 
 // availability counts the pod as ready and reports whether it has been so for minReadySeconds (IsPodAvailable in
@@ -180,7 +192,7 @@ func (z *summarizer) place(s *podSummary, p *Pod, node *Node, nodeReady, availab
 	}
 }
 
-func (s *podSummary) addRevision(p *Pod, available bool) {
+func (s *podSummary) addRevision(p *Pod, available, nodeReady bool) {
 	i := slices.IndexFunc(s.revisions, func(r revisionSummary) bool { return r.hash == p.Revision })
 	if i < 0 {
 		i = len(s.revisions)
@@ -189,6 +201,9 @@ func (s *podSummary) addRevision(p *Pod, available bool) {
 	r := &s.revisions[i]
 	if !available {
 		r.unhealthy++
+	}
+	if nodeReady && p.Node != (Symbol{}) {
+		r.onReadyNodes++
 	}
 	for j := range p.Containers {
 		r.restarts += p.Containers[j].Restarts

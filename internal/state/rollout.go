@@ -65,8 +65,8 @@ func daemonSetFloor(w *Workload, onReady int32) int32 {
 }
 
 // replacing reports whether the controller says that pods of an older template are still being replaced. It mirrors
-// kubectl rollout status; notReadyNodes are daemon pods that cannot be replaced before their node returns.
-func (w *Workload) replacing(notReadyNodes int32) bool {
+// kubectl rollout status, except that a daemon pod on a dead node cannot be replaced and holds no rollout open.
+func (e *entity) replacing(w *Workload) bool {
 	switch {
 	case w.Strategy == OnDelete:
 		return false
@@ -88,7 +88,10 @@ func (w *Workload) replacing(notReadyNodes int32) bool {
 		// Without a partition the revisions differ until every pod of the new one is ready.
 		return w.Partition <= 0 || w.Updated < w.Desired-w.Partition
 	case w.Kind == DaemonSets:
-		return w.Updated+notReadyNodes < w.Desired
+		if hash, known := e.newestTemplate(w); known != 0 && e.summary.outdated(hash) > 0 {
+			return true
+		}
+		return w.Updated+e.summary.notReadyNodes < w.Desired
 	}
 	return false
 }
@@ -101,8 +104,9 @@ func (e *entity) rolloutOf(w *Workload, desired, available int32, now Time, grac
 	} else if e.lagSince == 0 {
 		e.lagSince = now
 	}
-	replacing := w.replacing(e.summary.notReadyNodes)
-	active := replacing || lagging && w.Strategy != OnDelete && now.Sub(e.lagSince) < statusLagLimit
+	replacing := e.replacing(w)
+	begun := e.begun(w)
+	active := replacing || begun || lagging && w.Strategy != OnDelete && now.Sub(e.lagSince) < statusLagLimit
 	switch {
 	case active:
 		if e.rolloutSeen == 0 && e.watched {
@@ -121,6 +125,17 @@ func (e *entity) rolloutOf(w *Workload, desired, available int32, now Time, grac
 	}
 	r.stuck = !w.Paused && e.isStuck(w, r, now)
 	return r
+}
+
+// begun reports whether a StatefulSet or DaemonSet wants another template than when it was last judged: all its pods may
+// be replaced, though not all started, by the time that is seen. Deployments tell by their Progressing condition.
+func (e *entity) begun(w *Workload) bool {
+	if w.Kind == Deployments || w.Strategy == OnDelete {
+		return false
+	}
+	before := e.wanted
+	e.wanted, _ = e.newestTemplate(w)
+	return before != (Symbol{}) && e.wanted != before
 }
 
 func (e *entity) describeRollout(w *Workload, r *rollout, desired int32) {
