@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stability-exporter/collectors"
+	"stability-exporter/internal/cluster"
 	"stability-exporter/internal/state"
 )
 
@@ -66,9 +67,8 @@ func serve(ctx context.Context, o *options, stdin io.Reader, stderr io.Writer, h
 	}
 	level.Info(loggers.own).Log("msg", "starting "+programName, "version", version.Info(), "build", version.BuildContext())
 	limitMemory(ctx, loggers)
-	e, err := newExporter(o, loggers, func(reads state.Kinds) (source, func() time.Time, error) {
-		return newSource(o.source, reads, stdin, loggers)
-	})
+	cluster.SetLogger(loggers.bridge)
+	e, err := newExporter(o, loggers, func(e *exporter) (source, func() time.Time, error) { return e.openSource(stdin) })
 	if err == nil {
 		err = e.run(ctx, hangups)
 	}
@@ -108,9 +108,9 @@ type exporter struct {
 	reloading sync.Mutex
 }
 
-// newExporter returns an exporter that is ready to run. open opens the source of the kinds it is given, and returns the
-// clock by which what it gives is to be judged; a nil one is the real time.
-func newExporter(o *options, loggers loggers, open func(state.Kinds) (source, func() time.Time, error)) (*exporter, error) {
+// newExporter returns an exporter that is ready to run. open opens its source, once it is known what is to be read, and
+// returns the clock by which what it gives is to be judged.
+func newExporter(o *options, loggers loggers, open func(*exporter) (source, func() time.Time, error)) (*exporter, error) {
 	e := &exporter{options: o, loggers: loggers, self: new(selfMetrics)}
 	settings, err := loadConfig(o.configFile)
 	if err != nil {
@@ -123,7 +123,7 @@ func newExporter(o *options, loggers loggers, open func(state.Kinds) (source, fu
 		e.reads |= spec.Reads
 	}
 	var clock func() time.Time
-	if e.source, clock, err = open(e.reads); err != nil {
+	if e.source, clock, err = open(e); err != nil {
 		return nil, err
 	}
 	e.store = state.NewStore(state.Options{Clock: clock})

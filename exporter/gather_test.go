@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"stability-exporter/collectors"
+	"stability-exporter/internal/cluster"
 	"stability-exporter/internal/state"
 )
 
@@ -127,6 +128,7 @@ func TestOwnFamiliesPassTheLinter(t *testing.T) {
 	for _, o := range []*outcome{&self.reload, &self.load, &self.save} {
 		self.note(o, nil)
 	}
+	self.watched(func() []cluster.Stats { return []cluster.Stats{{Kind: state.Nodes}} })
 	self.scraped(&state.Snapshot{Resources: []state.ResourceView{
 		{Kind: state.Nodes, Observation: state.Synced, LastEvent: 1}, {Kind: state.Pods, Observation: state.NotObserved},
 	}}, []*runner{{spec: collectors.Spec{Name: "node"}}})

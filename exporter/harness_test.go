@@ -133,8 +133,8 @@ func start(t *testing.T, flags ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.exporter, err = newExporter(o, loggers, func(reads state.Kinds) (source, func() time.Time, error) {
-		r.source.kinds = reads
+	r.exporter, err = newExporter(o, loggers, func(e *exporter) (source, func() time.Time, error) {
+		r.source.kinds = e.reads
 		return r.source, nil, nil
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"stability-exporter/collectors"
+	"stability-exporter/internal/cluster"
 	"stability-exporter/internal/state"
 )
 
@@ -31,6 +32,10 @@ var (
 			"(it occurs nowhere in the manifests). What depends on it is unknown. Absent when it can be.", "resource", "reason")
 	informerLastEvent = selfGauge("stability_exporter_informer_last_event_timestamp_seconds",
 		"When the resource was last heard of: a list, an event or a bookmark. Absent before the first.", "resource")
+	watchErrors = selfCounter("stability_exporter_watch_errors_total",
+		"Requests for the resource that failed, and watches that broke off, were refused or fell silent.", "resource")
+	relists = selfCounter("stability_exporter_relists_total",
+		"Complete lists of the resource after the first one.", "resource")
 	reloadSuccessful = selfGauge("stability_exporter_config_last_reload_successful",
 		"1 when the last attempt to read the configuration succeeded, 0 when it was refused and the last good one stays.")
 	reloadTimestamp = selfGauge("stability_exporter_config_last_reload_success_timestamp_seconds",
@@ -48,7 +53,7 @@ var (
 func selfFamilies() []selfFamily {
 	return []selfFamily{
 		buildInfo, collectorSuccess, collectorDuration, informerSynced, informerUnavailable, informerLastEvent,
-		reloadSuccessful, reloadTimestamp, stateFileLoaded, stateFileSaved, stateFileTimestamp,
+		watchErrors, relists, reloadSuccessful, reloadTimestamp, stateFileLoaded, stateFileSaved, stateFileTimestamp,
 	}
 }
 
@@ -59,15 +64,24 @@ type selfFamily struct {
 }
 
 func selfGauge(name, help string, labels ...string) selfFamily {
-	return selfFamily{
-		Family: &collectors.Family{Name: name, Help: help, Type: collectors.Gauge, Labels: labels},
-		desc:   prometheus.NewDesc(name, help, labels, nil),
-	}
+	return newSelfFamily(collectors.Family{Name: name, Help: help, Type: collectors.Gauge, Labels: labels})
+}
+
+func selfCounter(name, help string, labels ...string) selfFamily {
+	return newSelfFamily(collectors.Family{Name: name, Help: help, Type: collectors.Counter, Labels: labels})
+}
+
+func newSelfFamily(f collectors.Family) selfFamily {
+	return selfFamily{Family: &f, desc: prometheus.NewDesc(f.Name, f.Help, f.Labels, nil)}
 }
 
 // send sends one sample; label values stand in the order of the labels.
 func (f selfFamily) send(to chan<- prometheus.Metric, value float64, labelValues ...string) {
-	to <- prometheus.MustNewConstMetric(f.desc, prometheus.GaugeValue, value, labelValues...)
+	kind := prometheus.GaugeValue
+	if f.Type == collectors.Counter {
+		kind = prometheus.CounterValue
+	}
+	to <- prometheus.MustNewConstMetric(f.desc, kind, value, labelValues...)
 }
 
 // selfMetrics is what the exporter tells of itself. It is safe for concurrent use.
@@ -76,7 +90,8 @@ type selfMetrics struct {
 	resources  []state.ResourceView
 	collectors []collectorOutcome
 	reload     outcome
-	load, save outcome // of the state file
+	load, save outcome                // of the state file
+	stats      func() []cluster.Stats // nil for a source that does not watch
 }
 
 type collectorOutcome struct {
@@ -100,6 +115,13 @@ func (m *selfMetrics) note(o *outcome, err error) {
 	if err == nil {
 		o.success = time.Now()
 	}
+}
+
+// watched records where to ask how watching goes.
+func (m *selfMetrics) watched(stats func() []cluster.Stats) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats = stats
 }
 
 // scraped records what a scrape has seen: what the snapshot says of the resources, and how the collectors fared.
@@ -136,6 +158,12 @@ func (m *selfMetrics) Collect(to chan<- prometheus.Metric) {
 		}
 		if r.LastEvent != 0 {
 			informerLastEvent.send(to, float64(r.LastEvent), r.Kind.String())
+		}
+	}
+	if m.stats != nil {
+		for _, s := range m.stats() {
+			watchErrors.send(to, float64(s.WatchErrors), s.Kind.String())
+			relists.send(to, float64(s.Relists), s.Kind.String())
 		}
 	}
 	m.reload.send(to, reloadSuccessful, reloadTimestamp)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -53,36 +54,63 @@ func (o *sourceOptions) addFlags(app *kingpin.Application) {
 var errNoSource = errors.New("nothing to watch: give --kubeconfig=FILE, set $KUBECONFIG, run inside a cluster " +
 	"with a service account, or give --manifests=PATH")
 
+// namespaceName is a DNS label, as RFC 1123 has it.
+var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
 func (o *sourceOptions) validate() error {
 	live := o.kubeconfig != "" || o.kubeContext != ""
+	found := os.Getenv("KUBECONFIG") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 	switch {
 	case live && len(o.manifests) > 0:
 		return errors.New("--manifests and --kubeconfig or --kube-context exclude each other: give one source")
 	case !o.manifestsNow.IsZero() && len(o.manifests) == 0:
 		return errors.New("--manifests.now needs --manifests")
-	case len(o.manifests) > 0 || o.kubeconfig != "" || os.Getenv("KUBECONFIG") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "":
-	default:
+	case !live && !found && len(o.manifests) == 0:
 		return errNoSource
 	}
-	for _, namespace := range o.exclude {
-		if slices.Contains(o.namespaces, namespace) {
+	for _, namespace := range slices.Concat(o.namespaces, o.exclude) {
+		if !namespaceName.MatchString(namespace) {
+			return fmt.Errorf("%q is no name of a namespace: give lower-case letters, digits and hyphens", namespace)
+		}
+		if slices.Contains(o.namespaces, namespace) && slices.Contains(o.exclude, namespace) {
 			return fmt.Errorf("namespace %q is both in --namespace and in --exclude-namespace: keep one", namespace)
 		}
 	}
 	return nil
 }
 
-// newSource returns the source that the options name, and the clock by which what it gives is judged (nil: the real one).
-func newSource(o sourceOptions, reads state.Kinds, stdin io.Reader, loggers loggers) (source, func() time.Time, error) {
-	if len(o.manifests) == 0 {
-		return nil, nil, errNoSource
+// openSource opens the source that the options name, and returns the clock by which what it gives is to be judged; a nil
+// one is the real time.
+func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error) {
+	o := e.options.source
+	if len(o.manifests) > 0 {
+		manifests, err := cluster.NewManifests(cluster.ManifestOptions{
+			Paths: o.manifests, Stdin: stdin, Now: o.manifestsNow, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
+			Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Logger: e.loggers.own,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return manifests, manifests.Now, nil
 	}
-	manifests, err := cluster.NewManifests(cluster.ManifestOptions{
-		Paths: o.manifests, Stdin: stdin, Now: o.manifestsNow, Kinds: reads, WorkloadLabels: o.workloadLabels,
-		Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Logger: loggers.own,
+	live, err := cluster.NewLive(cluster.LiveOptions{
+		Kubeconfig: o.kubeconfig, Context: o.kubeContext, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
+		Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Collectors: e.readersOf, Logger: e.loggers.own,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return manifests, manifests.Now, nil
+	e.self.watched(live.Stats)
+	return live, nil, nil
+}
+
+// readersOf names the enabled collectors that read a kind.
+func (e *exporter) readersOf(kind state.Kind) []string {
+	var names []string
+	for _, spec := range e.enabled(e.specs) {
+		if spec.Reads.Has(kind) {
+			names = append(names, spec.Name)
+		}
+	}
+	return names
 }
