@@ -42,7 +42,7 @@ func readText(t *testing.T, options ManifestOptions, texts ...string) reading {
 	return r
 }
 
-func fixture(t *testing.T, name string) string {
+func fixture(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata/manifests", name))
 	if err != nil {

@@ -24,7 +24,8 @@ func yamlToJSON(text []byte) (out []byte, line int, err error) {
 			return nil, 0, nil
 		}
 		line, err = yamlErrorLine(err)
-		return nil, line, err
+		last := bytes.Count(bytes.TrimRight(text, "\r\n"), []byte("\n")) + 1
+		return nil, min(line, last), err
 	}
 	if len(root.Content) == 0 || root.Content[0].ShortTag() == "!!null" {
 		return nil, 0, nil
