@@ -27,7 +27,7 @@ var (
 		"How long the last run of the collector took.", "collector")
 	informerSynced = selfGauge("stability_exporter_informer_synced",
 		"1 when the resource was listed completely and its changes are followed, 0 when not.", "resource")
-	informerUnavailable = selfGauge("stability_exporter_informer_unavailable",
+	informerUnavailable = selfSparse("stability_exporter_informer_unavailable",
 		"1 with the reason why a resource cannot be observed: forbidden, unsupported (by the server) or not_observed "+
 			"(it occurs nowhere in the manifests). What depends on it is unknown. Absent when it can be.", "resource", "reason")
 	informerLastEvent = selfGauge("stability_exporter_informer_last_event_timestamp_seconds",
@@ -65,6 +65,10 @@ type selfFamily struct {
 
 func selfGauge(name, help string, labels ...string) selfFamily {
 	return newSelfFamily(collectors.Family{Name: name, Help: help, Type: collectors.Gauge, Labels: labels})
+}
+
+func selfSparse(name, help string, labels ...string) selfFamily {
+	return newSelfFamily(collectors.Family{Name: name, Help: help, Type: collectors.Gauge, Labels: labels, Sparse: true})
 }
 
 func selfCounter(name, help string, labels ...string) selfFamily {
