@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,6 +75,29 @@ func TestFrozenControllerManagerDoesNothing(t *testing.T) {
 	}
 	awaitAvailable(t, namespace, "web", 2)
 	await(t, "the lease to be renewed", func(context.Context) (bool, error) { return time.Since(lease().Time) < 4*time.Second, nil })
+}
+
+func TestComponentThatEndsIsStartedAgain(t *testing.T) {
+	before := shared.PID(Scheduler)
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "another scheduler", func(context.Context) (bool, error) {
+		now := shared.PID(Scheduler)
+		return now != 0 && now != before, nil
+	})
+	if err := shared.Kill(Scheduler); err != nil {
+		t.Fatal(err)
+	}
+	if pid := shared.PID(Scheduler); pid != 0 {
+		t.Errorf("a killed scheduler runs as process %d", pid)
+	}
+	if err := shared.Freeze(Scheduler); err == nil {
+		t.Error("a killed scheduler can be frozen")
+	}
+	if err := shared.Restart(t.Context(), Scheduler); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func getDeployment(t *testing.T, namespace, name string) *appsv1.Deployment {

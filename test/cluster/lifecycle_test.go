@@ -5,7 +5,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // holderEnv makes this test binary start a cluster, print the process ids and wait to be killed.
@@ -95,66 +93,5 @@ func TestComponentsEndWithTheirParent(t *testing.T) {
 			t.Fatal(err)
 		}
 		await(t, "process "+field+" to end", func(context.Context) (bool, error) { return !isAlive(pid), nil })
-	}
-}
-
-func TestProxyFailures(t *testing.T) {
-	proxy, err := NewProxy(shared.Server())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
-	config := proxy.Config(shared.AdminConfig())
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	watcher, err := client.CoreV1().Namespaces().Watch(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatalf("cannot watch through the proxy: %v", err)
-	}
-	defer watcher.Stop()
-	proxy.Cut()
-	for range watcher.ResultChan() { // ends because the connection is cut
-	}
-	ping := func(timeout string) error {
-		_, err := client.CoreV1().RESTClient().Get().AbsPath("/readyz").Param("t", timeout).DoRaw(t.Context())
-		return err
-	}
-	if err := ping("after cut"); err != nil {
-		t.Errorf("a new connection after Cut: %v", err)
-	}
-	proxy.Refuse()
-	if err := ping("refused"); err == nil {
-		t.Error("a refusing proxy serves")
-	}
-	if err := proxy.Resume(); err != nil {
-		t.Fatal(err)
-	}
-	if err := ping("resumed"); err != nil {
-		t.Errorf("after Refuse and Resume: %v", err)
-	}
-	proxy.Freeze()
-	answered := make(chan error, 1)
-	go func() { answered <- ping("frozen") }()
-	connections := proxy.Connections()
-	plain := &http.Client{}
-	go func() {
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+proxy.Addr(), nil)
-		if response, err := plain.Do(request); err == nil {
-			_ = response.Body.Close()
-		}
-	}()
-	await(t, "a frozen proxy to accept", func(context.Context) (bool, error) { return proxy.Connections() > connections, nil })
-	select {
-	case err := <-answered:
-		t.Errorf("a frozen proxy let an answer through: %v", err)
-	default:
-	}
-	if err := proxy.Resume(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-answered; err != nil {
-		t.Errorf("after Freeze and Resume: %v", err)
 	}
 }

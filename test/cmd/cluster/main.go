@@ -20,10 +20,11 @@ import (
 	"stability-exporter/test/cluster"
 )
 
-const usage = `usage: cluster [flags] up|down
+const usage = `usage: cluster [flags] build|up|down
 
-up    starts a cluster in the background, unless it is running, and prints KUBECONFIG=path and KUBECTL=path
-down  stops it
+build  builds the programs of the control plane into the cache, several minutes the first time
+up     starts a cluster in the background, unless it is running, and prints KUBECONFIG=path and KUBECTL=path
+down   stops it
 
 flags:
 `
@@ -61,6 +62,9 @@ func run(command string, s settings) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	switch command {
+	case "build":
+		_, err := cluster.Binaries(ctx, os.Stderr)
+		return err
 	case "up":
 		return up(ctx, s)
 	case "down":
@@ -68,7 +72,7 @@ func run(command string, s settings) error {
 	case "hold": // not for people: the process in the background that up leaves
 		return hold(ctx, s)
 	}
-	return fmt.Errorf("unknown command %q, use up or down", command)
+	return fmt.Errorf("unknown command %q, use build, up or down", command)
 }
 
 // up starts this program again as a process of its own, which holds the cluster, and waits until that is ready.
