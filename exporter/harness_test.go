@@ -145,15 +145,21 @@ func start(t *testing.T, flags ...string) *running {
 	go func() { result <- r.run(ctx, r.hangups) }()
 	r.stop = sync.OnceValue(func() error { cancel(); return <-result })
 	t.Cleanup(func() { _ = r.stop() })
+	r.awaitAddress()
+	return r
+}
+
+// awaitAddress reads in the log where the server listens.
+func (r *running) awaitAddress() {
+	r.t.Helper()
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	eventually(t, "the server listens", func() bool {
+	eventually(r.t, "the server listens", func() bool {
 		match := listening.FindStringSubmatch(r.log.String())
 		if match != nil {
 			r.address = match[1]
 		}
 		return match != nil
 	})
-	return r
 }
 
 // response is an answer that was read to its end.
