@@ -114,9 +114,15 @@ func (e *entity) handOver(p *Pod, home *entity, now Time) {
 }
 
 func (a *restartAccount) passOn(to *restartAccount, entry restartEntry, now Time) {
+	if entry.Restarts == 0 {
+		return
+	}
 	for i := range a.log {
 		if have := &a.log[i]; have.At == entry.At && have.Restarts >= entry.Restarts && have.OOMKills >= entry.OOMKills {
 			have.Restarts, have.OOMKills = have.Restarts-entry.Restarts, have.OOMKills-entry.OOMKills
+			if have.Restarts == 0 {
+				a.log = slices.Delete(a.log, i, i+1)
+			}
 			to.enter(entry.At, entry.Restarts, entry.OOMKills, now)
 			return
 		}

@@ -112,7 +112,9 @@ func (e *entity) rolloutOf(w *Workload, desired, available int32, now Time, grac
 		if e.rolloutSeen == 0 && e.watched {
 			e.rolloutSeen = now
 		}
-		e.rollingUntil = now.Add(grace)
+		if replacing || begun {
+			e.rollingUntil = now.Add(grace)
+		}
 	case e.rollingUntil != 0 && available < desired && now < e.rollingUntil:
 		active = true // updated counts a pod before it is available: the last ones are still coming
 	default:

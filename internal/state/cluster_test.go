@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func node(name, zone, ready string, edit func(*Node)) *Node {
+	n := &Node{
+		Meta: Meta{Name: name, UID: ParseUID(name), Created: 1_600_000_000}, Zone: Sym(zone), Ready: Sym(ready),
+		ReadySince: 1_600_000_100, BootID: Sym("boot-1"),
+	}
+	if edit != nil {
+		edit(n)
+	}
+	return n
+}
+
+func TestZones(t *testing.T) {
+	population := func(zone string, ready, notReady int) []*Node {
+		var nodes []*Node
+		for i := range ready + notReady {
+			status := "True"
+			if i >= ready {
+				status = "Unknown"
+			}
+			nodes = append(nodes, node(fmt.Sprintf("%s-%d", zone, i), zone, status, nil))
+		}
+		return nodes
+	}
+	tests := []struct {
+		name            string
+		ready, notReady int
+		limit           float64
+		otherZone       bool
+	}{
+		{"two of three", 1, 2, 0.1, true},
+		{"all three", 0, 3, 0.1, true},
+		{"all three, and there is no other zone", 0, 3, 0, false},
+		{"forty of sixty", 20, 40, 0.01, true},
+		{"thirty of forty: eviction is halted", 10, 30, 0, true},
+		{"exactly the threshold", 9, 11, 0, true},
+		{"just below", 10, 12, 0.1, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(Nodes)
+			for _, n := range population("a", test.ready, test.notReady) {
+				b.put(n)
+			}
+			if test.otherZone {
+				b.put(node("b-0", "b", "True", nil))
+			}
+			z := b.store.Snapshot().Zones[0]
+			if z.EvictionLimit != test.limit || int(z.Unhealthy) != test.notReady || int(z.Nodes[Member]) != test.ready+test.notReady {
+				t.Errorf("%+v, want an eviction limit of %v", z, test.limit)
+			}
+		})
+	}
+}
+
+func TestNodeClasses(t *testing.T) {
+	b := newBench(Nodes)
+	b.put(node("cordoned", "a", "True", func(n *Node) { n.Cordoned = true }))
+	b.put(node("leaving", "a", "Unknown", func(n *Node) { n.Leaving, n.Cordoned = true, true }))
+	b.put(node("deleted", "a", "True", func(n *Node) { n.Deleted = b.now }))
+	b.put(node("new", "a", "False", func(n *Node) { n.Created, n.ReadySince = b.now-60, b.now-60 }))
+	b.put(node("new-died", "a", "False", func(n *Node) { n.Created, n.ReadySince = b.now-500, b.now-60 }))
+	b.put(node("slow", "a", "False", func(n *Node) { n.Created, n.ReadySince = b.now-11*minute, b.now-11*minute }))
+	b.put(node("dead", "", "Unknown", nil))
+	got := map[string]string{}
+	s := b.store.Snapshot()
+	for _, n := range s.Nodes {
+		got[n.Name] = NodeClasses[n.Class]
+	}
+	want := map[string]string{
+		"cordoned": "cordoned", "leaving": "leaving", "deleted": "leaving", "new": "bootstrapping", "new-died": "member",
+		"slow": "member", "dead": "member",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if z := s.Zones[1]; z.Name != "unknown" || z.Unhealthy != 1 {
+		t.Errorf("a node without a zone: %+v", z)
+	}
+}
+
+func TestRebootsCountFromWhenWeWatch(t *testing.T) {
+	b := newBench(Nodes)
+	for _, boot := range []string{"boot-1", "boot-1", "boot-2", "", "boot-3"} {
+		b.put(node("n", "a", "True", func(n *Node) { n.BootID = Sym(boot) }))
+	}
+	if got := b.store.Snapshot().Nodes[0].Reboots; got != 1 {
+		t.Errorf("%d reboots, want 1: one that a missing id hides is not known", got)
+	}
+}
+
+// service returns a Service that selects app=web and the slice of its endpoints.
+func (b *bench) service(created Time, ready int) {
+	b.put(&Service{Meta: Meta{Namespace: Sym("shop"), Name: "web", UID: ParseUID("svc"), Created: created},
+		Selector: SelectorFromMap(map[string]string{"app": "web"})})
+	slice := &EndpointSlice{Meta: Meta{Namespace: Sym("shop"), Name: "web-1", UID: ParseUID("slice")}, Service: Sym("web"), HasPorts: true}
+	for i := range ready {
+		slice.Endpoints = append(slice.Endpoints, Endpoint{Target: ParseUID(fmt.Sprint(i)), Serving: true})
+	}
+	b.put(slice)
+}
+
+func labelled(p *Pod) { p.Labels = MakeLabels(map[string]string{"app": "web", "tier": "front"}) }
+
+func TestServices(t *testing.T) {
+	scaledTo := func(n int32) func(*Workload) {
+		return func(w *Workload) { w.TemplateLabels = MakeLabels(map[string]string{"app": "web"}) }
+	}
+	tests := []struct {
+		name  string
+		play  func(b *bench)
+		cause string
+		lost  bool
+	}{
+		{"serving", func(b *bench) { b.service(1, 2) }, "", false},
+		{"none at the start, and old", func(b *bench) { b.service(1, 0) }, "no_matching_pods", true},
+		{"none at the start, and new", func(b *bench) { b.service(b.now-60, 0) }, "no_matching_pods", false},
+		{"new, and lost what it had", func(b *bench) {
+			b.service(b.now-60, 1)
+			b.store.Snapshot()
+			b.put(pod("a", both2(labelled, waiting("CrashLoopBackOff"))))
+			b.service(b.now-60, 0)
+		}, "pods_not_ready", true},
+		{"scaled to zero", func(b *bench) {
+			b.put(deployment(b, 0, 0, scaledTo(0)))
+			b.service(1, 0)
+		}, "scaled_to_zero", false},
+		{"waking up from zero is no loss", func(b *bench) {
+			b.put(deployment(b, 0, 0, scaledTo(0)))
+			b.service(1, 0)
+			b.store.Snapshot()
+			b.put(deployment(b, 2, 0, scaledTo(2)))
+			b.put(pod("a", both2(labelled, waiting("ContainerCreating"))))
+		}, "pods_not_ready", false},
+		{"only terminating", func(b *bench) {
+			b.put(pod("a", both2(labelled, func(p *Pod) { p.Deleted = b.now + 30 })))
+			b.service(1, 0)
+		}, "only_terminating", true},
+		{"ready pods, no port", func(b *bench) {
+			b.put(pod("a", labelled))
+			b.service(1, 0)
+		}, "port_mismatch", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(Services, EndpointSlices, Pods, Deployments)
+			test.play(b)
+			v := b.store.Snapshot().Services[0]
+			if v.Cause != test.cause || v.Lost != test.lost {
+				t.Errorf("cause %q lost %v, want %q %v", v.Cause, v.Lost, test.cause, test.lost)
+			}
+		})
+	}
+}
+
+func TestEndpointsAreCountedOncePerPod(t *testing.T) {
+	b := newBench(Services, EndpointSlices, Pods)
+	b.service(1, 2) // the slice of one IP family
+	b.put(&EndpointSlice{Meta: Meta{Namespace: Sym("shop"), Name: "web-2", UID: ParseUID("slice-2")}, Service: Sym("web"), HasPorts: true,
+		Endpoints: []Endpoint{
+			{Target: ParseUID("0"), Serving: true}, {Target: ParseUID("1"), Serving: true},
+			{Target: ParseUID("2"), Serving: true, Terminating: true}, {Target: ParseUID("3")},
+		}})
+	if v := b.store.Snapshot().Services[0]; v.ReadyEndpoints != 2 {
+		t.Errorf("%d endpoints, want 2", v.ReadyEndpoints)
+	}
+	b.put(&Service{Meta: Meta{Namespace: Sym("shop"), Name: "external", UID: ParseUID("ext")}})
+	if n := len(b.store.Snapshot().Services); n != 1 {
+		t.Errorf("%d services, want 1: one without selector is not judged", n)
+	}
+}
+
+func TestBudgets(t *testing.T) {
+	app := SelectorFromMap(map[string]string{"app": "web"})
+	tests := []struct {
+		name    string
+		budgets []DisruptionBudget
+		pods    int
+		want    string
+	}{
+		{"allows one", []DisruptionBudget{{DisruptionsAllowed: 1, ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1}}, 2, ""},
+		{"selects nothing", []DisruptionBudget{{DesiredHealthy: 1}}, 0, "orphan"},
+		{"expected is zero and a pod matches", []DisruptionBudget{{}}, 1, "at_limit"},
+		{"can never be drained", []DisruptionBudget{{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 2}}, 2, "config"},
+		{"unhealthy", []DisruptionBudget{{ExpectedPods: 3, CurrentHealthy: 1, DesiredHealthy: 2}}, 3, "unhealthy"},
+		{"at its limit", []DisruptionBudget{{ExpectedPods: 3, CurrentHealthy: 2, DesiredHealthy: 2}}, 3, "at_limit"},
+		{"cannot be computed", []DisruptionBudget{{SyncFailed: true, ExpectedPods: 3}}, 3, "sync_failed"},
+		{"two budgets for one pod", []DisruptionBudget{{DisruptionsAllowed: 1}, {DisruptionsAllowed: 1}}, 2, "overlap"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(PodDisruptionBudgets, Pods, Nodes)
+			b.put(node("node-1", "a", "True", func(n *Node) { n.Cordoned = true }))
+			for i := range test.pods {
+				b.put(pod(fmt.Sprint("p", i), labelled))
+			}
+			for i := range test.budgets {
+				budget := &test.budgets[i]
+				budget.Meta = Meta{Namespace: Sym("shop"), Name: fmt.Sprint("pdb", i), UID: ParseUID(fmt.Sprint("pdb", i))}
+				budget.Selector, budget.HasStatus = app, true
+				b.put(budget)
+			}
+			s := b.store.Snapshot()
+			if got := s.Budgets[0].Blocking; got != test.want {
+				t.Errorf("blocking %q, want %q", got, test.want)
+			}
+			want := int32(test.pods)
+			if test.want == "" {
+				want = 0
+			}
+			if got := s.Nodes[0].DrainBlocked; got != want {
+				t.Errorf("%d pods block the drain, want %d", got, want)
+			}
+		})
+	}
+}
+
+func TestKindsAreWithdrawnWhenForbidden(t *testing.T) {
+	b := newBench(Deployments, Nodes)
+	b.put(deployment(b, 2, 2, nil))
+	b.put(node("n", "a", "True", nil))
+	b.store.Expect(Scope{Kind: Pods})
+	if s := b.store.Snapshot(); s.Settled(KindSet(Pods)) || s.Observed(KindSet(Pods)) || !s.Settled(KindSet(Services)) {
+		t.Error("pending pods must be neither settled nor observed; what nobody declares is settled")
+	}
+	b.store.Settle(Scope{Kind: Nodes}, Forbidden)
+	s := b.store.Snapshot()
+	if s.Observed(KindSet(Nodes)) || len(s.Nodes) != 0 || len(s.Zones) != 0 || !s.Settled(KindSet(Nodes)) {
+		t.Errorf("forbidden nodes are still shown: %+v", s.Nodes)
+	}
+	if s.Resources[0].Kind != Nodes || s.Resources[0].Observation != Forbidden {
+		t.Errorf("resources: %+v", s.Resources)
+	}
+}
+
+// Whatever order objects come in, and whether they come by lists or by events, the picture is the same.
+func TestOrderDoesNotMatter(t *testing.T) {
+	objects := func(b *bench) []Object {
+		rs := &ReplicaSet{Meta: Meta{Namespace: Sym("shop"), Name: "web-abc", UID: ParseUID("web-abc"), Created: b.now - 5000,
+			Owner: Owner{Kind: Sym("Rollout"), Name: Sym("canary"), UID: ParseUID("canary")}}, TemplateHash: Sym("abc")}
+		free := deployment(b, 2, 2, func(w *Workload) {
+			w.Kind, w.Name, w.Owner, w.UID = ReplicaSets, "web-abc", rs.Owner, rs.UID
+		})
+		return []Object{
+			rs, free, pod("web-abc-1", labelled), pod("web-abc-2", both2(labelled, restarted(2, b.now-100, "OOMKilled"))),
+			node("node-1", "a", "True", nil), node("node-2", "b", "Unknown", nil), deployment(b, 0, 0, nil),
+			&DisruptionBudget{Meta: Meta{Namespace: Sym("shop"), Name: "pdb", UID: ParseUID("pdb")}, Selector: SelectorFromMap(map[string]string{"app": "web"})},
+		}
+	}
+	kinds := []Kind{ReplicaSets, Pods, Nodes, Deployments, PodDisruptionBudgets}
+	var first *Snapshot
+	for seed := range uint64(50) {
+		b := &bench{now: 1_700_000_000}
+		b.store = newBench().store
+		b.store.options.Clock = newBench().store.options.Clock
+		all := objects(b)
+		rng := rand.New(rand.NewPCG(seed, 9))
+		rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		for _, k := range kinds {
+			b.store.Expect(Scope{Kind: k})
+			var list []Object
+			for _, o := range all {
+				if o.ObjectKind() == k {
+					list = append(list, o)
+				}
+			}
+			b.store.Replace(Scope{Kind: k}, list)
+		}
+		s := b.store.Snapshot()
+		s.Generation = 0
+		if first == nil {
+			first = s
+			continue
+		}
+		if diff := cmp.Diff(first, s, cmp.AllowUnexported(Snapshot{}, Symbol{}, Labels{}), cmp.Comparer(func(a, b Symbol) bool { return a == b })); diff != "" {
+			t.Fatalf("seed %d, order %v: %s", seed, kinds, diff)
+		}
+	}
+	if len(first.Workloads) != 2 || first.Workloads[1].Ref.Type.String() != "rollout" || first.Restarts[0].Deltas[0] != 1 {
+		t.Errorf("%+v\n%+v", first.Workloads, first.Restarts)
+	}
+}
