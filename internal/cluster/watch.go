@@ -101,7 +101,13 @@ func (w *watcher) watch(ctx context.Context, options metav1.ListOptions) (watch.
 		if options.TimeoutSeconds != nil {
 			lasts = time.Duration(*options.TimeoutSeconds) * time.Second
 		}
-		return guard(stream, cancel, w.monitor, w.timings, lasts), nil
+		g := newGuardedWatch(stream, cancel, w.monitor, w.timings)
+		g.ends = time.Now().Add(lasts)
+		if !streamsList {
+			g.began = time.Now()
+		}
+		go g.run()
+		return g, nil
 	case err == nil:
 		stream.Stop()
 		fallthrough
@@ -183,18 +189,17 @@ type guardedWatch struct {
 	monitor *monitor
 	timings timings
 	ends    time.Time // when the server was asked to end it
+	began   time.Time // when it became a plain watch: at once, or when the streaming list ended; else zero
 	result  chan watch.Event
 	stopped chan struct{}
 	stop    sync.Once
 }
 
-func guard(stream watch.Interface, cancel context.CancelFunc, m *monitor, t timings, lasts time.Duration) *guardedWatch {
-	g := &guardedWatch{
-		stream: stream, cancel: cancel, monitor: m, timings: t, ends: time.Now().Add(lasts),
+func newGuardedWatch(stream watch.Interface, cancel context.CancelFunc, m *monitor, t timings) *guardedWatch {
+	return &guardedWatch{
+		stream: stream, cancel: cancel, monitor: m, timings: t,
 		result: make(chan watch.Event), stopped: make(chan struct{}),
 	}
-	go g.run()
-	return g
 }
 
 // ResultChan implements watch.Interface.
@@ -232,19 +237,35 @@ func (g *guardedWatch) run() {
 			}
 			if event.Type == watch.Error {
 				g.monitor.failed("watch", apierrors.FromObject(event.Object))
-			} else if !works {
+				g.pass(event) // nothing comes after it
+				return
+			}
+			if !works {
 				g.monitor.works()
 				works = true
 			}
-			select {
-			case g.result <- event:
-			case <-g.stopped:
+			if event.Type == watch.Bookmark && g.began.IsZero() {
+				g.began = time.Now()
+			}
+			if !g.pass(event) {
 				return
 			}
 			silence.Reset(g.timings.silence)
 		}
 	}
 }
+
+func (g *guardedWatch) pass(event watch.Event) bool {
+	select {
+	case g.result <- event:
+		return true
+	case <-g.stopped:
+		return false
+	}
+}
+
+// shortWatch is a little longer than what the reflector finds too short for a watch without events.
+const shortWatch = 1100 * time.Millisecond
 
 // closed judges the end of the stream: at its time it is routine, before that it was cut.
 func (g *guardedWatch) closed(worked bool) {
@@ -258,5 +279,14 @@ func (g *guardedWatch) closed(worked bool) {
 		g.monitor.failed("watch", errors.New("the connection was cut before anything came"))
 	case time.Until(g.ends) > time.Second:
 		g.monitor.broken()
+	}
+	if g.began.IsZero() {
+		return
+	}
+	// After a watch so short the reflector would list everything anew; an API server that restarts cuts connections
+	// like this.
+	select {
+	case <-g.stopped:
+	case <-time.After(time.Until(g.began.Add(shortWatch))):
 	}
 }
