@@ -92,17 +92,21 @@ func (m *Manifests) Now() time.Time {
 	return time.Now()
 }
 
+// Load reads the manifests into the store once.
+func (m *Manifests) Load(ctx context.Context, store *state.Store) error {
+	m.expect(store)
+	files, err := m.look()
+	if err != nil {
+		return err
+	}
+	return m.load(ctx, store, files)
+}
+
 // Run reads the manifests into the store and again whenever they change, until ctx is done. What comes through a pipe
 // is read once, and so are the files named beside it. It fails when the first reading fails; later the last good
 // reading stays.
 func (m *Manifests) Run(ctx context.Context, store *state.Store) error {
-	var scopes []state.Scope
-	for _, row := range kinds() {
-		if m.options.wantsKind(row.Kind) {
-			scopes = append(scopes, state.Scope{Kind: row.Kind})
-		}
-	}
-	store.Expect(scopes...)
+	m.expect(store)
 	files, err := m.look()
 	if err != nil {
 		return err
@@ -125,6 +129,16 @@ func (m *Manifests) Run(ctx context.Context, store *state.Store) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+func (m *Manifests) expect(store *state.Store) {
+	var scopes []state.Scope
+	for _, row := range kinds() {
+		if m.options.wantsKind(row.Kind) {
+			scopes = append(scopes, state.Scope{Kind: row.Kind})
+		}
+	}
+	store.Expect(scopes...)
 }
 
 // follow re-reads the files once they have changed and then stayed the same for one poll, so that a file is not read
