@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/prometheus/common/version"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -51,15 +52,20 @@ func connect(kubeconfig, context string) (connection, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	rules.WarnIfAllMissing = false
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
-	config, err := loader.ClientConfig()
+	content, err := rules.Load()
 	if err != nil {
 		return connection{}, fmt.Errorf("cannot load the kubeconfig: %w", err)
 	}
+	if len(content.Clusters) == 0 {
+		files := strings.Join(rules.GetLoadingPrecedence(), ", ")
+		return connection{}, fmt.Errorf("cannot load the kubeconfig: no cluster in %s", files)
+	}
 	if context == "" {
-		if raw, err := loader.RawConfig(); err == nil {
-			context = raw.CurrentContext
-		}
+		context = content.CurrentContext
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*content, context, &clientcmd.ConfigOverrides{}, rules).ClientConfig()
+	if err != nil {
+		return connection{}, fmt.Errorf("cannot use the context %q of the kubeconfig: %w", context, err)
 	}
 	return connection{config: prepare(config), context: context}, nil
 }

@@ -45,13 +45,13 @@ func (h *kindHealth) stats() Stats {
 	return Stats{Kind: h.kind, WatchErrors: h.watchErrors.Load(), Relists: h.relists.Load()}
 }
 
-func (h *kindHealth) outage(scope state.Scope, verb string, err error) {
+func (h *kindHealth) outage(scope state.Scope, namespace, verb string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.failing) == 0 {
 		h.since = time.Now()
 		level.Warn(h.logger).Log("msg", "cannot observe resource, keeping what is known", "verb", verb,
-			"namespace", scope.Namespace, "err", err)
+			"namespace", namespace, "err", err)
 	}
 	h.failing[scope] = struct{}{}
 }
@@ -71,9 +71,10 @@ func (h *kindHealth) recovered(scope state.Scope) {
 // monitor follows how the observation of one scope goes, tells the store and logs each change once.
 type monitor struct {
 	*kindHealth
-	scope   state.Scope
-	store   *state.Store
-	timings timings
+	scope     state.Scope
+	namespace string // for the log; empty means all
+	store     *state.Store
+	timings   timings
 
 	mu          sync.Mutex
 	synced      bool              // the store holds a complete list
@@ -84,7 +85,11 @@ type monitor struct {
 }
 
 func newMonitor(h *kindHealth, scope state.Scope, store *state.Store, t timings) *monitor {
-	return &monitor{kindHealth: h, scope: scope, store: store, timings: t}
+	m := &monitor{kindHealth: h, scope: scope, namespace: scope.Namespace, store: store, timings: t}
+	if scope.Kind == state.Leases {
+		m.namespace = leaseNamespace
+	}
+	return m
 }
 
 // failed takes the error of a request or of a stream.
@@ -98,8 +103,11 @@ func (m *monitor) failed(verb string, err error) {
 		m.refused(state.Forbidden, verb, err)
 	case apierrors.IsNotFound(err):
 		m.refused(state.Unsupported, verb, err)
+	case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+		// Routine after a long break or a restart of the server; the list that follows is what may fail.
+		level.Debug(m.logger).Log("msg", "resource version expired, listing anew", "namespace", m.namespace, "err", err)
 	default:
-		m.outage(m.scope, verb, err)
+		m.outage(m.scope, m.namespace, verb, err)
 	}
 }
 
@@ -119,7 +127,7 @@ func (m *monitor) refused(o state.Observation, verb string, err error) {
 	m.store.Settle(m.scope, o)
 	m.recoveredQuietly()
 	level.Warn(m.logger).Log("msg", "cannot observe resource", "why", o, "verb", verb,
-		"namespace", m.scope.Namespace, "collectors", m.collectors, "err", err)
+		"namespace", m.namespace, "collectors", m.collectors, "err", err)
 }
 
 // recoveredQuietly ends an outage that turned into a refusal, which has a line of its own.
@@ -136,7 +144,7 @@ func (m *monitor) works() {
 	defer m.mu.Unlock()
 	m.refusals = 0
 	if m.denied != 0 {
-		level.Info(m.logger).Log("msg", "resource can be observed now", "namespace", m.scope.Namespace,
+		level.Info(m.logger).Log("msg", "resource can be observed now", "namespace", m.namespace,
 			"collectors", m.collectors)
 		m.denied = 0
 	}
@@ -166,13 +174,13 @@ func (m *monitor) objectRead(err error) {
 	switch {
 	case err == nil:
 		if m.unreadable {
-			level.Info(m.logger).Log("msg", "single objects can be read now", "verb", "get", "namespace", m.scope.Namespace)
+			level.Info(m.logger).Log("msg", "single objects can be read now", "verb", "get", "namespace", m.namespace)
 		}
 		m.unreadable = false
 	case !errors.Is(err, context.Canceled):
 		m.watchErrors.Add(1)
 		if !m.unreadable {
-			level.Warn(m.logger).Log("msg", "cannot read single objects", "verb", "get", "namespace", m.scope.Namespace,
+			level.Warn(m.logger).Log("msg", "cannot read single objects", "verb", "get", "namespace", m.namespace,
 				"collectors", m.collectors, "err", err)
 		}
 		m.unreadable = true

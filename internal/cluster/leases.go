@@ -12,6 +12,9 @@ import (
 	"stability-exporter/internal/state"
 )
 
+// leaseTimeout bounds one GET of a lease.
+const leaseTimeout = 10 * time.Second
+
 // pollLeases reads the leases of the control plane's components until ctx is done. They are read by name because a
 // watch would carry the lease of every node, renewed every ten seconds.
 func (l *Live) pollLeases(ctx context.Context, store *state.Store, m *monitor) {
@@ -59,7 +62,7 @@ func (l *Live) pollOnce(ctx context.Context, store *state.Store, m *monitor) {
 
 func (l *Live) getLease(ctx context.Context, name string) (*coordinationv1.Lease, error) {
 	k := kindOf(state.Leases)
-	ctx, cancel := context.WithTimeout(ctx, min(l.timings.request, l.timings.leasePoll))
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	lease := &coordinationv1.Lease{}
 	err := l.clients[k.Group].Get().Namespace(leaseNamespace).Resource(k.Kind.String()).Name(name).Do(ctx).Into(lease)

@@ -157,40 +157,32 @@ func (o *observed) leases() string {
 
 func TestLivePollsLeases(t *testing.T) {
 	api := newFakeAPI(t)
-	answer := make(chan func(*call), 1)
 	both := func(c *call) { c.respond(http.StatusOK, lease(c.name)) }
-	current := both
-	api.on("leases", func(c *call) {
-		select {
-		case current = <-answer:
-		default:
-		}
-		current(c)
-	})
+	api.on("leases", both)
 	options := LiveOptions{Kinds: state.KindSet(state.Leases), Namespaces: []string{"shop"}, LeasePoll: 5 * time.Millisecond}
 	o := observe(t, api, options, nil)
 	o.await("both are there", func() bool { return o.leases() == "kube-controller-manager kube-scheduler" })
 
-	answer <- func(c *call) { c.fail(http.StatusInternalServerError, metav1.StatusReasonInternalError) }
+	api.on("leases", func(c *call) { c.fail(http.StatusInternalServerError, metav1.StatusReasonInternalError) })
 	o.await("the outage is noticed", func() bool { return o.logged("level=warn", "resource=leases") == 1 })
 	if o.leases() == "" || !o.is(state.Leases, state.Synced)() {
 		t.Error("an outage withdrew the leases")
 	}
-	answer <- func(c *call) {
+	api.on("leases", func(c *call) {
 		if c.name == "kube-scheduler" {
 			c.respond(http.StatusOK, lease(c.name))
 			return
 		}
 		c.fail(http.StatusNotFound, metav1.StatusReasonNotFound)
-	}
+	})
 	o.await("one is left", func() bool { return o.leases() == "kube-scheduler" })
-	answer <- func(c *call) { c.fail(http.StatusNotFound, metav1.StatusReasonNotFound) }
+	api.on("leases", func(c *call) { c.fail(http.StatusNotFound, metav1.StatusReasonNotFound) })
 	o.await("none is observed", o.is(state.Leases, state.NotObserved))
-	answer <- func(c *call) { c.fail(http.StatusForbidden, metav1.StatusReasonForbidden) }
+	api.on("leases", func(c *call) { c.fail(http.StatusForbidden, metav1.StatusReasonForbidden) })
 	o.await("they are forbidden", o.is(state.Leases, state.Forbidden))
-	answer <- both
+	api.on("leases", both)
 	o.await("both are back", func() bool { return o.leases() == "kube-controller-manager kube-scheduler" })
-	if o.logged("why=forbidden", "verb=get") != 1 || o.stats(state.Leases).Relists != 0 {
+	if o.logged("why=forbidden", "verb=get", "namespace=kube-system") != 1 || o.stats(state.Leases).Relists != 0 {
 		t.Errorf("%+v, logged %q", o.stats(state.Leases), o.journal.all())
 	}
 	for _, c := range api.seen() {
