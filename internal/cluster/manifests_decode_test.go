@@ -116,6 +116,29 @@ func TestEveryFormOfOutputIsRead(t *testing.T) {
 	}
 }
 
+func TestLineEndingsAndMarks(t *testing.T) {
+	for _, name := range []string{"get.yaml", "get.json", "dump.txt", "dump-yaml.txt"} {
+		want := readFixtures(t, name)
+		r := readText(t, ManifestOptions{}, "\xef\xbb\xbf"+strings.ReplaceAll(fixture(t, name), "\n", "\r\n"))
+		wantLines(t, name+" from Windows", r.objects, want.objects)
+		wantLines(t, name+" from Windows: errors", r.errors, nil)
+	}
+}
+
+func TestItemsTakeTheirKindFromTheList(t *testing.T) {
+	for _, text := range []string{
+		"kind: PodList\napiVersion: v1\nitems:\n- metadata: {name: a}\n",
+		"items:\n- metadata: {name: a}\nkind: \"PodList\"\napiVersion: v1\n",
+		"kind: 'PodList' # of pods\napiVersion: v1\nitems:\n    # indented\n    - metadata:\n        name: a\n",
+		"---\napiVersion: v1\nkind: PodList\nitems: [{metadata: {name: a}}]\n",
+		`{"items":[{"metadata":{"name":"a"}}],"kind":"PodList","apiVersion":"v1"}`,
+		`{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}]}`,
+	} {
+		r := readText(t, ManifestOptions{}, text)
+		wantLines(t, text, append(r.objects, r.errors...), []string{"Pod default/a"})
+	}
+}
+
 func TestPlainManifests(t *testing.T) {
 	r := readFixtures(t, "plain.yaml")
 	wantLines(t, "errors", r.errors, nil)

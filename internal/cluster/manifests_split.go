@@ -315,12 +315,15 @@ func (d *yamlDocument) add(line []byte, number int, fits bool) {
 func (d *yamlDocument) heed(text string) {
 	if text == "items:" {
 		d.inItems, d.indent = true, -1
-	} else if value, found := strings.CutPrefix(text, "kind: "); found {
+	} else if value, found := strings.CutPrefix(text, "kind: "); found && isPlain(value) {
 		d.list.Kind = value
-	} else if value, found := strings.CutPrefix(text, "apiVersion: "); found {
+	} else if value, found := strings.CutPrefix(text, "apiVersion: "); found && isPlain(value) {
 		d.list.APIVersion = value
 	}
 }
+
+// isPlain reports whether a YAML value means its text; anything else waits for the parser.
+func isPlain(value string) bool { return !strings.ContainsAny(value, " \"'#&*!|>") }
 
 // flush hands on the item that is complete now.
 func (d *yamlDocument) flush() {
