@@ -210,11 +210,15 @@ func TestFamiliesOfTheContract(t *testing.T) {
 	for _, f := range allFamilies(t) {
 		got = append(got, f.Name+"{"+strings.Join(f.Labels, ",")+"}\n")
 	}
-	slices.Sort(got)
-	wantText(t, strings.Join(got, ""), contract)
+	for line := range strings.Lines(strings.TrimPrefix(contract, "\n")) {
+		if !slices.Contains(got, line) {
+			t.Errorf("%s is promised and no longer declared", strings.TrimSpace(line))
+		}
+	}
 }
 
-// contract lists the names and labels that rules, dashboards and users' queries depend on.
+// contract lists the names and labels that rules, dashboards and users' queries depend on. A new family need not be added
+// before somebody depends on it.
 const contract = `
 stability_component_up{component,member}
 stability_container_restarts_total{namespace,workload,workload_type,container,container_type}
