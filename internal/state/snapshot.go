@@ -62,7 +62,7 @@ type WorkloadView struct {
 	Ref  WorkloadRef
 	Info Labels
 
-	HasStatus bool  // false: only Desired is known
+	HasStatus bool  // false: only Desired is known, and for a DaemonSet not even that
 	Desired   int32 // zero for a workload scaled to zero
 	Current   int32
 	Updated   int32
