@@ -14,13 +14,12 @@ type app struct {
 	replicas int
 	tag      string // of the image
 
-	pods        []podState   // of the first replicas; the others are ready
-	nodes       []*node      // where the replicas are, in turn; nil spreads them
-	stuckTag    string       // the tag of a rollout that hangs
-	selects     string       // what the Service selects instead of the app
-	keepAll     bool         // the budget forbids every disruption
-	change      func(Object) // of the container
-	changedSpec func(Object) // of the pod template's spec
+	pods     []podState   // of the first replicas; the others are ready
+	nodes    []*node      // where the replicas are, in turn; nil spreads them
+	stuckTag string       // the tag of a rollout that hangs
+	selects  string       // what the Service selects instead of the app
+	keepAll  bool         // the budget forbids every disruption
+	change   func(Object) // of the container
 }
 
 const (
@@ -32,22 +31,11 @@ const (
 func (b *builder) addApp(a app, spread []*node) {
 	const age = 20 * 24 * time.Hour
 	labels := Object{"app": a.name}
-	template := func(tag string) Object {
-		c := container("app", registry+a.name+":"+tag, appPort)
-		if a.change != nil {
-			a.change(c)
-		}
-		spec := podSpec(labels, c)
-		if a.changedSpec != nil {
-			a.changedSpec(spec)
-		}
-		return spec
-	}
 	nodes := a.nodes
 	if nodes == nil {
 		nodes = spread
 	}
-	old := replicaSet{app: a, revision: 3, age: age, spec: template(a.tag), states: a.pods, nodes: nodes, desired: a.replicas}
+	old := replicaSet{app: a, revision: 3, age: age, spec: a.template(a.tag), states: a.pods, nodes: nodes, desired: a.replicas}
 	pods := b.addReplicaSet(old)
 	revision, updated, progress := old.revision, a.replicas, condition("Progressing", "True", "NewReplicaSetAvailable", b.ago(age))
 	total := a.replicas
@@ -56,7 +44,7 @@ func (b *builder) addApp(a app, spread []*node) {
 	if a.stuckTag != "" {
 		revision, updated, total = 4, 1, total+1
 		newest = replicaSet{
-			app: a, revision: 4, age: 25 * time.Minute, spec: template(a.stuckTag), states: []podState{podImagePull},
+			app: a, revision: 4, age: 25 * time.Minute, spec: a.template(a.stuckTag), states: []podState{podImagePull},
 			nodes: nodes[len(nodes)-1:], desired: 1,
 		}
 		pods = append(pods, b.addReplicaSet(newest)...)
@@ -90,6 +78,15 @@ func (b *builder) addApp(a app, spread []*node) {
 		budget = Object{"minAvailable": a.replicas, "selector": Object{"matchLabels": labels}}
 	}
 	b.addBudget(product, a.name, budget, a.replicas, available)
+}
+
+// template returns the spec of the app's pods with the image of a tag.
+func (a app) template(tag string) Object {
+	c := container("app", registry+a.name+":"+tag, appPort)
+	if a.change != nil {
+		a.change(c)
+	}
+	return podSpec(Object{"app": a.name}, c)
 }
 
 func (a app) serviceSelector() Object {
