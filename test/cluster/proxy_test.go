@@ -65,7 +65,7 @@ func TestProxyFreezes(t *testing.T) {
 	await(t, "the frozen proxy to accept", func(context.Context) (bool, error) { return proxy.Connections() > 0, nil })
 	select {
 	case err := <-answered:
-		t.Errorf("a frozen proxy let an answer through: %v", err)
+		t.Fatalf("a frozen proxy let an answer through: %v", err)
 	default:
 	}
 	if err := proxy.Resume(); err != nil {
