@@ -71,7 +71,7 @@ func convertBudget(b *policyv1.PodDisruptionBudget, options convertOptions) *sta
 }
 
 func convertService(s *corev1.Service, _ convertOptions) *state.Service {
-	service := &state.Service{Meta: identity(s)}
+	service := &state.Service{Meta: identity(s), Portless: len(s.Spec.Ports) == 0}
 	if s.Spec.Type != corev1.ServiceTypeExternalName {
 		service.Selector = state.SelectorFromMap(s.Spec.Selector)
 	}

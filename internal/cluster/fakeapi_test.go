@@ -284,13 +284,15 @@ type observed struct {
 	*Live
 	store   *state.Store
 	journal *journal
+	ahead   atomic.Int64 // nanoseconds that the store's clock is ahead
 	t       *testing.T
 }
 
 // observe starts a source with quick timings; the test's end stops it and checks that it stops.
 func observe(t *testing.T, api *fakeAPI, options LiveOptions, change func(*timings)) *observed {
 	t.Helper()
-	o := &observed{store: state.NewStore(state.Options{}), journal: &journal{}, t: t}
+	o := &observed{journal: &journal{}, t: t}
+	o.store = state.NewStore(state.Options{Clock: func() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }})
 	options.Logger = log.NewLogfmtLogger(o.journal)
 	options.Collectors = func(k state.Kind) []string { return []string{"first", "of_" + k.String()} }
 	var err error

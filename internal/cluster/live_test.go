@@ -201,6 +201,24 @@ func TestLiveRelistsWhenItsVersionExpired(t *testing.T) {
 	}
 }
 
+func TestLiveNotesBookmarks(t *testing.T) {
+	api := newFakeAPI(t)
+	later := make(chan struct{})
+	api.on("nodes", func(c *call) {
+		c.stream(nodeBookmark("5", true))
+		<-later
+		c.stream(nodeBookmark("6", false))
+		c.hold()
+	})
+	o := observe(t, api, onlyNodes, nil)
+	o.await("it is synchronised", o.is(state.Nodes, state.Synced))
+	o.ahead.Store(int64(time.Hour))
+	close(later)
+	o.await("the bookmark is an event", func() bool {
+		return o.store.Snapshot().Resources[0].LastEvent.Within(time.Minute, o.store.Snapshot().Now)
+	})
+}
+
 // resumed checks that a watch was opened anew at the version of the last bookmark, without a list.
 func resumed(t *testing.T, api *fakeAPI, o *observed) {
 	t.Helper()

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -92,11 +93,14 @@ func TestLiveRefreshesFreeReplicaSetOnceForManyChanges(t *testing.T) {
 	api := newFakeAPI(t)
 	release := make(chan struct{})
 	api.on("replicasets", func(c *call) {
-		if c.name != "" {
+		switch c.name {
+		case "bare":
 			if api.gets() != "bare" { // not the first
 				<-release
 			}
-			c.respond(http.StatusOK, replicaSet("bare", "", int32(strings.Count(api.gets(), "bare"))))
+			fallthrough
+		case "last":
+			c.respond(http.StatusOK, replicaSet(c.name, "", 1))
 			return
 		}
 		c.stream(added(replicaSet("bare", "", 1)), replicaSetBookmark())
@@ -104,12 +108,35 @@ func TestLiveRefreshesFreeReplicaSetOnceForManyChanges(t *testing.T) {
 			c.stream(modified(replicaSet("bare", "", 1)))
 		}
 		close(release)
+		c.stream(added(replicaSet("last", "", 1)))
 		c.hold()
 	})
 	o := observe(t, api, onlyReplicaSets, nil)
-	o.await("a change is there", func() bool { w := o.workloads(); return w != "" && w != "replicaset/bare:1" })
-	if got := strings.Count(api.gets(), "bare"); got > 5 {
+	o.await("the queue is worked off", func() bool { return o.workloads() == "replicaset/bare:1 replicaset/last:1" })
+	if got := strings.Count(api.gets(), "bare"); got > 10 {
 		t.Errorf("50 changes cost %d requests", got)
+	}
+}
+
+func TestFreeReplicaSetThatGoesWhileItIsReadStaysGone(t *testing.T) {
+	api := newFakeAPI(t)
+	o := observe(t, api, LiveOptions{}, nil)
+	k := kindOf(state.ReplicaSets)
+	m := newMonitor(o.health[k.Kind], state.Scope{Kind: k.Kind}, o.store, o.timings)
+	s := &sink{kind: k, scope: m.scope, store: o.store, monitor: m}
+	s.free = o.newFreeReplicaSets(t.Context(), k, s)
+	bare := replicaSet("bare", "", 1)
+	s.free.get = func(context.Context, types.NamespacedName) (*appsv1.ReplicaSet, error) {
+		return bare, s.Delete(bare)
+	}
+	if err := s.Add(bare); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.free.refresh(t.Context(), types.NamespacedName{Namespace: "shop", Name: "bare"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.workloads(); got != "" {
+		t.Errorf("a deleted ReplicaSet came back as %s", got)
 	}
 }
 
