@@ -68,7 +68,7 @@ func (g *gatherer) use(specs []collectors.Spec) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.collectors, g.idle = runners, nil
+	g.collectors = runners
 	g.uses++
 }
 
@@ -82,7 +82,7 @@ func (g *gatherer) render() (*rendering, error) {
 func (g *gatherer) renderLocked() (*rendering, error) {
 	r := g.idle
 	g.idle = nil
-	if r == nil {
+	if r == nil || r.use != g.uses {
 		r = &rendering{use: g.uses}
 		for _, c := range g.collectors {
 			r.emitters = append(r.emitters, collectors.NewEmitter(c.spec.Families))
@@ -129,9 +129,7 @@ func (g *gatherer) compress(dst *bytes.Buffer) error {
 func (g *gatherer) release(r *rendering) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if r.use == g.uses {
-		g.idle = r
-	}
+	g.idle = r
 }
 
 // run lets one collector emit into e, which afterwards holds all of its samples or none.

@@ -123,6 +123,18 @@ func TestACollectorWaitsForWhatItReads(t *testing.T) {
 	check(t, "sample before the source has begun", sampleOf(textOf(t, unannounced), `stability_good{zone="a"}`), "")
 }
 
+func TestExchangedCollectorsLeaveNothingBehind(t *testing.T) {
+	g := gathererOf(state.Synced, io.Discard, specOf("old", emitOne))
+	check(t, "old sample", sampleOf(textOf(t, g), `stability_old{zone="a"}`), "1")
+	g.use([]collectors.Spec{specOf("new", emitOne)})
+	text := textOf(t, g)
+	check(t, "new sample", sampleOf(text, `stability_new{zone="a"}`), "1")
+	check(t, "success", sampleOf(text, `stability_exporter_collector_success{collector="new"}`), "1")
+	if strings.Contains(text, "old") {
+		t.Errorf("a collector that is not used any more shows:\n%s", text)
+	}
+}
+
 func TestOwnFamiliesPassTheLinter(t *testing.T) {
 	self := new(selfMetrics)
 	for _, o := range []*outcome{&self.reload, &self.load, &self.save} {

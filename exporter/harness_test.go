@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,7 +118,8 @@ type running struct {
 	address string
 	client  *http.Client
 	hangups chan os.Signal
-	stop    func() error // stops the exporter and returns what run returned
+	wait    func() error // waits for the end of the exporter and returns what run returned
+	stop    func() error // brings the end about, and waits for it
 }
 
 // start runs an exporter over a fake source with further flags, and waits until it listens.
@@ -143,7 +145,15 @@ func start(t *testing.T, flags ...string) *running {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- r.run(ctx, r.hangups) }()
-	r.stop = sync.OnceValue(func() error { cancel(); return <-result })
+	r.wait = sync.OnceValue(func() error {
+		select {
+		case err := <-result:
+			return err
+		case <-time.After(20 * time.Second):
+			return errors.New("the exporter does not end")
+		}
+	})
+	r.stop = func() error { cancel(); return r.wait() }
 	t.Cleanup(func() { _ = r.stop() })
 	r.awaitAddress()
 	return r

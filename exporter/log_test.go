@@ -26,7 +26,7 @@ func TestOwnAndBridgedLinesLookAlike(t *testing.T) {
 		t.Fatalf("got %d lines:\n%s", len(lines), output.String())
 	}
 	for _, line := range lines {
-		for _, part := range []string{"level=info", "time=", "caller=log_test.go:", `line"`} {
+		for _, part := range []string{"level=info", "time=", "caller=", "log_test.go:", `line"`} {
 			check(t, part+" in "+line, strings.Count(line, part), 1)
 		}
 	}

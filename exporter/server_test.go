@@ -155,7 +155,7 @@ func TestShutdownSavesTheStateAndEndsCleanly(t *testing.T) {
 func TestStopsWhenTheSourceFails(t *testing.T) {
 	r := start(t)
 	r.source.fail <- errors.New("the cluster is gone")
-	err := r.stop()
+	err := r.wait()
 	if err == nil || !strings.Contains(err.Error(), "cannot go on watching a fake <cluster>: the cluster is gone") {
 		t.Errorf("got the error %v", err)
 	}
