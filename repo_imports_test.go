@@ -326,6 +326,7 @@ func goModCases() []ruleCase {
 }
 
 const goodDockerfile = `FROM --platform=$BUILDPLATFORM golang AS build
+ARG TARGETOS TARGETARCH
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -o /stability_exporter .
 FROM scratch
 LABEL org.opencontainers.image.title=x

@@ -354,9 +354,10 @@ func checkImage(r *repository, report report) {
 			report(file, 0, "%s", why)
 		}
 	}
-	for _, needed := range []string{"FROM --platform=$BUILDPLATFORM ", "CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH", "-trimpath"} {
+	for _, needed := range []string{"FROM --platform=$BUILDPLATFORM ", "CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH", "-trimpath",
+		"\nARG TARGETOS TARGETARCH\n"} {
 		if !strings.Contains(text, needed) {
-			report(file, 0, "does not build a static program for any architecture: %s is missing", needed)
+			report(file, 0, "does not build a static program for any architecture: %q is missing", needed)
 		}
 	}
 }

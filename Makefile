@@ -1,0 +1,116 @@
+# make run and make test are all one needs; the other targets are for those who work on the exporter.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+LISTEN  ?= 127.0.0.1:10099
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Versions are stamped by the linker below; asking git during every build fails where the checkout has another owner.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+stamp   := github.com/prometheus/common/version
+ldflags := -X $(stamp).Version=$(VERSION) -X $(stamp).Revision=$(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+nested  := test test/controlplane test/upstream
+stages  := tools format vet modules unit race controlplane integration $(if $(CI),drift)
+
+.PHONY: help
+help:
+	@echo 'make run           serve metrics of the sample cluster on http://$(LISTEN) (needs Go only)'
+	@echo 'make test          every check and test, the real control plane included; the first time takes a while'
+	@echo 'make build         bin/stability_exporter'
+	@echo 'make dist          static programs for linux/amd64 and linux/arm64 in dist/'
+	@echo 'make generate      rewrite what is generated: references, manifests, the sample cluster'
+	@echo 'make bench         benchmarks'
+	@echo 'make cluster-up    start a real control plane with simulated nodes, to try things by hand'
+	@echo 'make cluster-down  stop it'
+
+.PHONY: build
+build:
+	go build -ldflags '$(ldflags)' -o bin/stability_exporter .
+
+.PHONY: run
+run: build
+	@echo
+	@echo 'The sample cluster of examples/ is served on http://$(LISTEN) until Ctrl-C. Ask it what is wrong:'
+	@echo
+	@echo '  which workloads are damaged:'
+	@echo "    curl -s http://$(LISTEN)/metrics | grep -E '^stability_workload_state.*(degraded|down)\"} 1'"
+	@echo '  why pods are missing:'
+	@echo "    curl -s http://$(LISTEN)/metrics | grep '^stability_workload_unavailable_replicas'"
+	@echo '  what restarted within the last hour:'
+	@echo "    curl -s http://$(LISTEN)/metrics | grep '^stability_workload_restart_delta.*1h' | grep -v ' 0$$'"
+	@echo
+	@exec bin/stability_exporter --manifests=examples/erp-cluster --web.listen-address=$(LISTEN)
+
+.PHONY: dist
+dist:
+	@for arch in amd64 arm64; do \
+		echo "dist/stability_exporter-linux-$$arch"; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '-s -w $(ldflags)' \
+			-o dist/stability_exporter-linux-$$arch . || exit 1; \
+	done
+
+.PHONY: generate
+generate:
+	go run ./internal/scenario/generate examples/erp-cluster
+	go test ./collectors ./exporter ./deploy -run Golden -update
+
+.PHONY: bench
+bench:
+	go test ./... -run '^$$' -bench . -benchmem
+
+.PHONY: cluster-up cluster-down
+cluster-up:
+	@cd test && go run ./cmd/cluster up
+cluster-down:
+	@cd test && go run ./cmd/cluster down
+
+# Each stage prints its time. The first one that fails ends the run.
+.PHONY: test $(stages:%=test-%)
+test:
+	@for stage in $(stages); do \
+		echo "== $$stage"; start=$$SECONDS; \
+		$(MAKE) --no-print-directory test-$$stage || exit 1; \
+		echo "== $$stage: $$((SECONDS - start)) s"; \
+	done
+
+# The race detector needs a C compiler; everything else comes with Go.
+test-tools:
+	@command -v go >/dev/null || { echo 'Go is missing: see https://go.dev/doc/install'; exit 1; }
+	@install='apt-get install -y --no-install-recommends gcc libc6-dev git'; \
+	command -v gcc >/dev/null && command -v git >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install; \
+	else \
+		echo "gcc or git is missing. Run: sudo $$install"; exit 1; \
+	fi
+
+test-format:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+
+# With -trimpath what vet compiles of the control plane is what its build needs.
+test-vet:
+	go vet ./...
+	cd test && go vet ./...
+	cd test/controlplane && go vet -trimpath ./...
+	cd test/upstream && go vet ./...
+
+test-modules:
+	@for module in . $(nested); do (cd $$module && go mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
+
+test-unit:
+	go test ./...
+
+test-race:
+	go test -race ./internal/... ./collectors ./exporter
+
+test-controlplane:
+	cd test && go run ./cmd/cluster build
+
+# One package at a time: each starts a control plane of its own.
+test-integration:
+	cd test && go test -p 1 -timeout 30m ./...
+	cd test/upstream && go test ./...
+
+test-drift: generate
+	git diff --exit-code
