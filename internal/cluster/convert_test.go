@@ -215,11 +215,11 @@ func TestConvertSelector(t *testing.T) {
 }
 
 func TestConvertService(t *testing.T) {
-	service := decode[corev1.Service](t, `{`+head+`, "spec": {"selector": {"app": "web"}}}`)
-	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Selector: state.Selector{
+	service := decode[corev1.Service](t, `{`+head+`, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}`)
+	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true, Selector: state.Selector{
 		{Key: state.Sym("app"), Op: state.OpIn, Values: []state.Symbol{state.Sym("web")}}}})
 	service.Spec.Type = corev1.ServiceTypeExternalName
-	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web")})
+	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true})
 
 	slice := decode[discoveryv1.EndpointSlice](t, `{`+head+`, "ports": [{}], "endpoints": [
 	 {"addresses": ["10.0.0.1"], "targetRef": {"uid": "p1"}, "conditions": {"ready": false, "serving": true, "terminating": true}},
