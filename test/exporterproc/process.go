@@ -7,6 +7,7 @@ package exporterproc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,10 +53,25 @@ type Process struct {
 	client *http.Client
 }
 
-// Start starts the program with the given flags on a free port of the loopback interface and waits until it listens. The
-// process ends with the test, and also when this process dies. Its log is shown when the test fails.
+// Start is Launch for a test: the process ends with the test, and its log is shown when the test fails.
 func Start(tb testing.TB, binary string, flags ...string) *Process {
 	tb.Helper()
+	p, err := Launch(tb.Context(), binary, flags...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		p.Kill()
+		if tb.Failed() {
+			tb.Logf("log of the program with %s:\n%s", p.name, p.log)
+		}
+	})
+	return p
+}
+
+// Launch starts the program with the given flags on a free port of the loopback interface and waits until it listens. It
+// runs until Stop or Kill, and also ends when this process dies.
+func Launch(ctx context.Context, binary string, flags ...string) (*Process, error) {
 	arguments := append([]string{"--web.listen-address=127.0.0.1:0"}, flags...)
 	p := &Process{
 		name: strings.Join(flags, " "), cmd: exec.Command(binary, arguments...), log: new(logBuffer), exited: make(chan struct{}),
@@ -65,24 +81,32 @@ func Start(tb testing.TB, binary string, flags ...string) *Process {
 	// Setpgid keeps an interrupt at the terminal from it; the kernel kills it when the thread that started it ends.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.launch(); err != nil {
-		tb.Fatalf("cannot start the program: %v", err)
+		return nil, fmt.Errorf("cannot start the program: %w", err)
 	}
-	tb.Cleanup(func() {
-		p.Kill()
-		if tb.Failed() {
-			tb.Logf("log of the program with %s:\n%s", p.name, p.log)
-		}
-	})
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	p.await(tb, "the program to listen", func() error {
+	err := cluster.Await(ctx, patience, "the program to listen", func(context.Context) (bool, error) {
 		match := listening.FindStringSubmatch(p.log.String())
-		if match == nil {
-			return fmt.Errorf("its log says:\n%s", p.log)
+		if match != nil {
+			p.addr = match[1]
+			return true, nil
 		}
-		p.addr = match[1]
-		return nil
+		return false, p.ended()
 	})
-	return p
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("%w\n%s", err, p.log)
+	}
+	return p, nil
+}
+
+// ended returns an error once the process has ended.
+func (p *Process) ended() error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("the program has ended: %v", p.err)
+	default:
+		return nil
+	}
 }
 
 // launch starts the process from a thread that lives as long as the process.
@@ -167,8 +191,15 @@ func (p *Process) Scrape(ctx context.Context) (Metrics, error) {
 // AwaitReady waits until /readyz says that every permitted resource is synchronised.
 func (p *Process) AwaitReady(tb testing.TB) {
 	tb.Helper()
-	p.await(tb, "the program to be ready", func() error {
-		status, body, err := p.Get(tb.Context(), "/readyz")
+	if err := p.WaitReady(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// WaitReady is AwaitReady outside of a test.
+func (p *Process) WaitReady(ctx context.Context) error {
+	return p.poll(ctx, patience, "the program to be ready", func(ctx context.Context) error {
+		status, body, err := p.Get(ctx, "/readyz")
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("/readyz answers %d: %s", status, body)
 		}
@@ -180,38 +211,35 @@ func (p *Process) AwaitReady(tb testing.TB) {
 func (p *Process) Await(tb testing.TB, timeout time.Duration, what string, condition func(Metrics) error) Metrics {
 	tb.Helper()
 	var metrics Metrics
-	awaitFor(tb, timeout, what, func() error {
+	err := p.poll(tb.Context(), timeout, what, func(ctx context.Context) error {
 		var err error
-		if metrics, err = p.Scrape(tb.Context()); err != nil {
+		if metrics, err = p.Scrape(ctx); err != nil {
 			return err
 		}
 		return condition(metrics)
 	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return metrics
 }
 
-func (p *Process) await(tb testing.TB, what string, condition func() error) {
-	tb.Helper()
-	awaitFor(tb, patience, what, func() error {
-		select {
-		case <-p.exited:
-			tb.Fatalf("the program has ended: %v\n%s", p.err, p.log)
-		default:
-		}
-		return condition()
-	})
-}
-
-func awaitFor(tb testing.TB, timeout time.Duration, what string, condition func() error) {
-	tb.Helper()
+// poll calls condition until it returns nil; the error holds the last one of condition.
+func (p *Process) poll(ctx context.Context, timeout time.Duration, what string, condition func(context.Context) error) error {
 	var last error
-	err := cluster.Await(tb.Context(), timeout, what, func(context.Context) (bool, error) {
-		last = condition()
-		return last == nil, nil
+	err := cluster.Await(ctx, timeout, what, func(ctx context.Context) (bool, error) {
+		if err := p.ended(); err != nil {
+			return false, err
+		}
+		if err := condition(ctx); ctx.Err() == nil { // else it only says that the time is over
+			last = err
+		}
+		return last == nil && ctx.Err() == nil, nil
 	})
 	if err != nil {
-		tb.Fatalf("%v: %v", err, last)
+		return errors.Join(err, last)
 	}
+	return nil
 }
 
 // logBuffer collects what a process writes.
