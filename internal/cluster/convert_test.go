@@ -216,9 +216,9 @@ func TestConvertSelector(t *testing.T) {
 
 func TestConvertService(t *testing.T) {
 	service := decode[corev1.Service](t, `{`+head+`, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}`)
-	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true, Selector: state.Selector{
+	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Selector: state.Selector{
 		{Key: state.Sym("app"), Op: state.OpIn, Values: []state.Symbol{state.Sym("web")}}}})
-	service.Spec.Type = corev1.ServiceTypeExternalName
+	service.Spec.Type, service.Spec.Ports = corev1.ServiceTypeExternalName, nil
 	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true})
 
 	slice := decode[discoveryv1.EndpointSlice](t, `{`+head+`, "ports": [{}], "endpoints": [

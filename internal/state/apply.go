@@ -46,7 +46,7 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 		s.putService(o, now)
 	case *EndpointSlice:
 		if before, ok := old.(*EndpointSlice); ok && before.Service != o.Service {
-			s.endpointsOf(before).remove(uid)
+			s.removeSlice(before)
 		}
 		s.endpointsOf(o).put(o)
 	case *DisruptionBudget:
@@ -83,10 +83,9 @@ func (s *Store) drop(obj Object) {
 		}
 		s.touchAll()
 	case *Service:
-		delete(s.services, serviceKey{o.Namespace, Sym(o.Name)})
-		s.matches.stale = true
+		s.removeService(o)
 	case *EndpointSlice:
-		s.endpointsOf(o).remove(o.UID)
+		s.removeSlice(o)
 	case *DisruptionBudget:
 		s.matches.stale = true
 	case *Lease:

@@ -181,6 +181,50 @@ func TestEndpointsAreCountedOncePerPod(t *testing.T) {
 	}
 }
 
+func TestHeadlessServiceWithoutPorts(t *testing.T) {
+	b := newBench(Services, EndpointSlices, Pods)
+	svc := &Service{Meta: Meta{Namespace: Sym("shop"), Name: "web", UID: ParseUID("svc"), Created: 1},
+		Selector: SelectorFromMap(map[string]string{"app": "web"})}
+	slice := &EndpointSlice{Meta: Meta{Namespace: Sym("shop"), Name: "web-1", UID: ParseUID("slice")}, Service: Sym("web"),
+		Endpoints: []Endpoint{{Target: ParseUID("0"), Serving: true}}}
+	b.put(slice)
+	b.put(svc)
+	if v := b.store.Snapshot().Services[0]; v.ReadyEndpoints != 0 {
+		t.Errorf("%d endpoints of a Service whose port no pod has, want 0", v.ReadyEndpoints)
+	}
+	portless := *svc
+	portless.Portless = true
+	b.put(&portless)
+	if v := b.store.Snapshot().Services[0]; v.ReadyEndpoints != 1 {
+		t.Errorf("%d endpoints of a Service that has no ports, want 1", v.ReadyEndpoints)
+	}
+	b.store.Delete(Scope{Kind: Services}, &portless)
+	b.store.Delete(Scope{Kind: EndpointSlices}, slice)
+	if n := len(b.store.services); n != 0 {
+		t.Errorf("%d accounts are left of a Service that is gone", n)
+	}
+}
+
+// A daemon that cannot end on a dead node must not make the daemons elsewhere look damaged.
+func TestDaemonStuckOnADeadNode(t *testing.T) {
+	b := newBench(Nodes, Pods, DaemonSets)
+	w := deployment(b, 3, 2, func(w *Workload) { w.Kind, w.Progressing = DaemonSets, Condition{} })
+	for i, ready := range []string{"True", "True", "Unknown"} {
+		name := fmt.Sprint("node-", i)
+		b.put(node(name, "a", ready, nil))
+		b.put(pod(fmt.Sprint("d", i), func(p *Pod) {
+			p.Owner, p.Node = Owner{Kind: Sym("DaemonSet"), Name: Sym("web"), UID: w.UID}, Sym(name)
+			if ready != "True" {
+				p.Deleted, p.Ready = b.now-100, False
+			}
+		}))
+	}
+	b.put(w)
+	if v := b.workload(t); v.State != Healthy || v.OnReadyDesired != 2 || v.TerminatingOverdue != 1 {
+		t.Errorf("%s with %d desired on ready nodes and %d overdue", v.State, v.OnReadyDesired, v.TerminatingOverdue)
+	}
+}
+
 func TestBudgets(t *testing.T) {
 	app := SelectorFromMap(map[string]string{"app": "web"})
 	tests := []struct {

@@ -58,6 +58,11 @@ func (t *damageTracker) excuse(scaled Time) {
 // observe takes the workload's figures at now. A change of desired never redraws the baseline above the line that was
 // in force, and never below what an outage had left to lose.
 func (t *damageTracker) observe(in damageInput, now Time) {
+	if t.last.unborn && !in.unborn {
+		t.baseline = 0 // it is asked for its first pods now
+		t.change(now, 0)
+		t.change(now, in.desired)
+	}
 	if in.desired != t.last.desired {
 		t.raise(now)
 		expected := t.line(now) - t.gone(in)

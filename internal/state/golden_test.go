@@ -169,6 +169,17 @@ var damageCases = []damageCase{
 		b.put(deployment(b, 3, 0, func(w *Workload) { w.Paused, w.RolledOut, w.Current, w.Updated = true, false, 0, 0 }))
 		b.now += 20 * minute
 	}, want: Scaling, line: 0},
+	{name: "created paused, resumed a minute ago", play: func(b *bench) {
+		b.put(deployment(b, 3, 0, func(w *Workload) { w.Paused, w.RolledOut, w.Current, w.Updated = true, false, 0, 0 }))
+		b.now += 20 * minute
+		b.put(deployment(b, 3, 0, rollingSince(b.now)))
+		b.now += minute
+	}, want: Rolling, line: 0},
+	{name: "created paused, resumed in vain", play: func(b *bench) {
+		b.put(deployment(b, 3, 0, func(w *Workload) { w.Paused, w.RolledOut, w.Current, w.Updated = true, false, 0, 0 }))
+		b.put(deployment(b, 3, 0, rollingSince(b.now)))
+		b.now += 11 * minute
+	}, want: Down, line: 3},
 	{name: "paused does not excuse lost pods", play: func(b *bench) {
 		b.put(deployment(b, 4, 4, func(w *Workload) { w.Paused = true }))
 		b.put(deployment(b, 4, 1, func(w *Workload) { w.Paused = true }))

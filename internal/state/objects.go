@@ -153,6 +153,7 @@ func (*DisruptionBudget) ObjectKind() Kind { return PodDisruptionBudgets }
 type Service struct {
 	Meta
 	Selector Selector
+	Portless bool // headless without ports: its endpoints have none either
 }
 
 // ObjectKind implements Object.

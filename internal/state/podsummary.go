@@ -118,6 +118,9 @@ func (z *summarizer) add(s *podSummary, p *Pod) {
 		}
 	}
 	if !p.live() {
+		if p.Deleted != 0 && p.Node != (Symbol{}) {
+			z.byNode[p.Node] += 0 // a daemon that cannot end because its node is dead is still desired there
+		}
 		return
 	}
 	s.live++

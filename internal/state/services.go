@@ -13,8 +13,7 @@ type serviceAccount struct {
 	ready   int32
 	dirty   bool
 
-	had   bool // it had an endpoint that served, or is assumed to have had one
-	begun bool // had is decided
+	had bool // it had an endpoint that served, or is assumed to have had one
 }
 
 func (s *Store) service(key serviceKey) *serviceAccount {
@@ -32,9 +31,27 @@ func (s *Store) endpointsOf(slice *EndpointSlice) *serviceAccount {
 
 func (a *serviceAccount) put(slice *EndpointSlice) { a.slices[slice.UID], a.dirty = slice, true }
 
-func (a *serviceAccount) remove(uid UID) {
-	delete(a.slices, uid)
+// removeSlice takes a slice away from the Service it belonged to.
+func (s *Store) removeSlice(slice *EndpointSlice) {
+	a := s.endpointsOf(slice)
+	delete(a.slices, slice.UID)
 	a.dirty = true
+	s.forgetService(serviceKey{slice.Namespace, slice.Service}, a)
+}
+
+func (s *Store) removeService(svc *Service) {
+	key := serviceKey{svc.Namespace, Sym(svc.Name)}
+	if a := s.service(key); a.service == nil || a.service.UID == svc.UID {
+		a.service = nil
+		s.forgetService(key, a)
+	}
+}
+
+// forgetService drops an account of which neither the Service nor a slice is left.
+func (s *Store) forgetService(key serviceKey, a *serviceAccount) {
+	if a.service == nil && len(a.slices) == 0 {
+		delete(s.services, key)
+	}
 }
 
 func (s *Store) putService(svc *Service, now Time) {
@@ -43,8 +60,7 @@ func (s *Store) putService(svc *Service, now Time) {
 		// A Service that is not new is assumed to have had endpoints: an exporter that starts in an outage tells it.
 		a.had = !svc.Created.Within(s.grace(), now)
 	}
-	a.service = svc
-	s.matches.stale = true
+	a.service, a.dirty = svc, true
 }
 
 // count returns the number of distinct pods (or addresses) that serve and are not terminating. The condition serving
@@ -55,7 +71,7 @@ func (a *serviceAccount) count() int32 {
 	}
 	seen := map[UID]struct{}{}
 	for _, slice := range a.slices {
-		if !slice.HasPorts {
+		if !slice.HasPorts && (a.service == nil || !a.service.Portless) {
 			continue
 		}
 		for _, e := range slice.Endpoints {
