@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -285,3 +286,42 @@ func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
 func (brokenCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(errors.New("broken")), errors.New("broken"))
 }
+
+// BenchmarkScrape renders as many series as 5,000 workloads have; the goals are 6 ms plain and 25 ms compressed.
+func BenchmarkScrape(b *testing.B) {
+	family := &collectors.Family{Name: "stability_workload_state", Help: "Test.", Labels: []string{"namespace", "workload", "state"}}
+	var names []string
+	for i := range 5000 {
+		names = append(names, fmt.Sprintf("a-workload-of-the-shop-%05d", i))
+	}
+	spec := collectors.Spec{
+		Name: "many", Reads: state.KindSet(state.Nodes), Families: []*collectors.Family{family},
+		New: func(log.Logger) collectors.Collector {
+			return collectorFunc(func(_ *state.Snapshot, emit *collectors.Emitter) error {
+				for range 24 {
+					for i, name := range names {
+						emit.Emit(family, float64(i%7), "shop", name, "degraded")
+					}
+				}
+				return nil
+			})
+		},
+	}
+	handler := newScrapeHandler(gathererOf(state.Synced, io.Discard, spec), 1, log.NewNopLogger())
+	for _, encoding := range []string{"identity", "gzip"} {
+		b.Run(encoding, func(b *testing.B) {
+			request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			request.Header.Set("Accept-Encoding", encoding)
+			for b.Loop() {
+				handler.ServeHTTP(discard{http.Header{}}, request)
+			}
+		})
+	}
+}
+
+// discard is an answer that nobody reads.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
