@@ -146,7 +146,7 @@ func newScheme() *runtime.Scheme {
 		}
 	}
 	if err := metav1.AddMetaToScheme(scheme); err != nil {
-		panic(err) // cannot fail: the types are fixed
+		panic("BUG: cannot register the metadata types: " + err.Error())
 	}
 	return scheme
 }

@@ -58,7 +58,7 @@ func ClusterRoleYAML(wanted state.Kinds) []byte {
 	}
 	out, err := yaml.Marshal(role)
 	if err != nil {
-		panic(err) // cannot fail: strings only
+		panic("BUG: cannot write the ClusterRole: " + err.Error())
 	}
 	return out
 }
