@@ -3,6 +3,8 @@
 package cluster
 
 import (
+	"slices"
+
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -37,7 +39,7 @@ func PolicyRules(wanted state.Kinds) []rbacv1.PolicyRule {
 func appendRule(rules []rbacv1.PolicyRule, rule rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	for i := range rules {
 		last := &rules[i]
-		if last.APIGroups[0] == rule.APIGroups[0] && len(last.Verbs) == len(rule.Verbs) && rule.ResourceNames == nil {
+		if last.APIGroups[0] == rule.APIGroups[0] && slices.Equal(last.Verbs, rule.Verbs) && rule.ResourceNames == nil {
 			last.Resources = append(last.Resources, rule.Resources...)
 			return rules
 		}
