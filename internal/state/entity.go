@@ -3,6 +3,7 @@
 package state
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -100,11 +101,15 @@ func (e *entity) controller() *Workload {
 	}
 	sum := *e.controllers[0]
 	for _, w := range e.controllers[1:] {
-		sum.Desired += w.Desired
-		sum.Current += w.Current
-		sum.Updated += w.Updated
-		sum.Ready += w.Ready
-		sum.Available += w.Available
+		for _, n := range []struct {
+			sum *int32
+			of  int32
+		}{
+			{&sum.Desired, w.Desired}, {&sum.Current, w.Current}, {&sum.Updated, w.Updated}, {&sum.Ready, w.Ready},
+			{&sum.Available, w.Available},
+		} {
+			*n.sum = int32(min(int64(*n.sum)+int64(n.of), math.MaxInt32))
+		}
 		sum.Created = min(sum.Created, w.Created)
 		sum.HasStatus = sum.HasStatus && w.HasStatus
 	}

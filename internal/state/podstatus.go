@@ -38,9 +38,6 @@ var causeNames = [causeCount]string{
 	unknownCause: "unknown",
 }
 
-// Causes lists every value of the label cause of stability_workload_unavailable_replicas.
-func Causes() []string { return append([]string(nil), causeNames[:]...) }
-
 // flapWindow and flapRestarts tell a container that is between two crashes from one that merely starts.
 const (
 	flapWindow   = 10 * time.Minute

@@ -68,7 +68,7 @@ func randomModel(rng *rand.Rand, now Time, desired int32) model {
 // A workload that loses nothing is never damaged, whatever is done to it. The one exception is documented: scaling down
 // in the middle of a rollout may leave it below the floor for a moment, since the controller takes away ready pods.
 func TestWithoutLossNothingIsDamaged(t *testing.T) {
-	for seed := range uint64(1500) {
+	for seed := range uint64(700) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		b := newBench(Deployments, StatefulSets)
 		m := randomModel(rng, b.now, 1+rng.Int32N(12))
@@ -116,7 +116,7 @@ func driveHealthy(rng *rand.Rand, m model, v WorkloadView, excused *bool) string
 // A loss of more than the floor allows is damage at once and for as long as it lasts, also while somebody (an
 // autoscaler) changes the desired number every 30 seconds, during a rollout or not.
 func TestLossBelowTheFloorIsAlwaysDamage(t *testing.T) {
-	for seed := range uint64(1500) {
+	for seed := range uint64(700) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		b := newBench(Deployments, StatefulSets)
 		desired := 4 + rng.Int32N(10)

@@ -233,15 +233,3 @@ func (s *Store) recount() {
 		}
 	}
 }
-
-// Settled reports whether no declared scope is pending, and otherwise which kinds are.
-func (s *Store) Settled() (pending []Kind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k := Kind(0); k < kindCount; k++ {
-		if !s.settled.Has(k) {
-			pending = append(pending, k)
-		}
-	}
-	return pending
-}
