@@ -164,7 +164,7 @@ func TestAFailedReadingKeepsTheLastGoodOne(t *testing.T) {
 	})
 }
 
-// TestMountedConfigMap swaps the symbolic link that the kubelet swaps.
+// TestMountedConfigMap swaps the symbolic link that the kubelet swaps. Size and time of the file do not change.
 func TestMountedConfigMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		folder := t.TempDir()
@@ -175,8 +175,10 @@ func TestMountedConfigMap(t *testing.T) {
 			}
 		}
 		version := func(name, text string) {
+			t.Helper()
 			run(os.Mkdir(filepath.Join(folder, name), 0o755))
 			run(os.WriteFile(filepath.Join(folder, name, "nodes.json"), []byte(text), 0o644))
+			run(os.Chtimes(filepath.Join(folder, name, "nodes.json"), time.Unix(1, 0), time.Unix(1, 0)))
 			run(os.Symlink(name, filepath.Join(folder, "..next")))
 			run(os.Rename(filepath.Join(folder, "..next"), filepath.Join(folder, "..data")))
 		}
@@ -191,9 +193,9 @@ func TestMountedConfigMap(t *testing.T) {
 		go source.Run(ctx, f.store)
 		synctest.Wait()
 		f.want("mounted", "a")
-		version("..2", twoNodes)
+		version("..2", strings.Replace(oneNode, `"a"`, `"b"`, 1))
 		f.poll(2)
-		f.want("swapped", "a b")
+		f.want("swapped", "b")
 	})
 }
 
@@ -207,7 +209,9 @@ func TestRunFailsWhenNothingCanBeRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := source.Run(t.Context(), state.NewStore(state.Options{})); err == nil || !strings.Contains(err.Error(), path) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := source.Run(ctx, state.NewStore(state.Options{})); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one that names the file", name, err)
 		}
 	}
