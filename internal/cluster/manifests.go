@@ -204,14 +204,15 @@ func (m *Manifests) load(ctx context.Context, store *state.Store, files fileSet)
 }
 
 func (m *Manifests) put(store *state.Store, picture *picture) {
+	lists := map[state.Scope][]state.Object{}
 	for _, row := range kinds() {
-		scope := state.Scope{Kind: row.Kind}
-		switch {
+		switch scope := (state.Scope{Kind: row.Kind}); {
 		case !m.options.wantsKind(row.Kind):
 		case picture.seen.Has(row.Kind):
-			store.Replace(scope, picture.list(row.Kind))
+			lists[scope] = append([]state.Object{}, picture.list(row.Kind)...)
 		default:
-			store.Settle(scope, state.NotObserved)
+			lists[scope] = nil
 		}
 	}
+	store.Load(lists)
 }

@@ -112,7 +112,23 @@ func (s *Store) save() savedState {
 			}
 		}
 	}
+	s.saveImported(&saved)
 	return saved
+}
+
+// saveImported passes on what an earlier state file says of namespaces that are not synchronised yet.
+func (s *Store) saveImported(saved *savedState) {
+	if s.imported == nil || len(saved.Scopes) == 0 {
+		return
+	}
+	for namespace := range s.imported.scopes {
+		saved.Scopes = append(saved.Scopes, namespace)
+	}
+	for uid, p := range s.imported.pods {
+		if s.tables[Pods][uid] == nil {
+			saved.Pods = append(saved.Pods, p.save())
+		}
+	}
 }
 
 func (e *entity) save() savedWorkload {

@@ -200,6 +200,39 @@ func TestStateFileCountsTheGap(t *testing.T) {
 	}
 }
 
+// A save between the lists of two namespaces must not forget what is known of the second.
+func TestSaveBetweenTwoNamespaces(t *testing.T) {
+	inNamespace := func(name, namespace string, edit func(*Pod)) *Pod {
+		return pod(name, both2(edit, func(p *Pod) { p.Namespace = Sym(namespace) }))
+	}
+	a, b := Scope{Pods, "a"}, Scope{Pods, "b"}
+	first := newBench()
+	first.store.Replace(a, nil)
+	first.store.Replace(b, []Object{inNamespace("x", "b", restarted(7, 1, "Error"))})
+	data, _ := first.store.Export()
+
+	second := newBench()
+	if err := second.store.Import(data); err != nil {
+		t.Fatal(err)
+	}
+	second.store.Replace(a, nil)
+	data, _ = second.store.Export()
+
+	third := newBench()
+	if err := third.store.Import(data); err != nil {
+		t.Fatal(err)
+	}
+	third.store.Replace(b, []Object{inNamespace("x", "b", restarted(9, third.now, "Error"))})
+	third.store.Replace(a, []Object{inNamespace("y", "a", restarted(1, third.now, "Error"))})
+	got := map[string]uint64{}
+	for _, v := range third.store.Snapshot().Restarts {
+		got[v.Ref.Namespace.String()] = v.Containers[0].Restarts
+	}
+	if diff := cmp.Diff(map[string]uint64{"a": 1, "b": 2}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestStateOfAnotherFormIsRefused(t *testing.T) {
 	for _, data := range []string{"", "{", `{"version":2}`, `{"version":1,"pods":[{"uid":"xyz"}]}`, `{"version":1,"pods":[{"uid":"00000000000000000000000000000000","containers":[{"type":9}]}]}`} {
 		b := newBench(Deployments)

@@ -3,6 +3,9 @@
 package state
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -114,6 +117,27 @@ func (s *Store) scope(scope Scope) *scopeStatus {
 func (s *Store) Replace(scope Scope, objects []Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.replace(scope, objects)
+}
+
+// Load takes the complete lists of several scopes at one moment, so that no snapshot shows some of them old and some
+// new. A scope without a list (nil, other than an empty one) is settled as NotObserved.
+func (s *Store) Load(lists map[Scope][]Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scopes := slices.SortedFunc(maps.Keys(lists), func(a, b Scope) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace))
+	})
+	for _, scope := range scopes {
+		if objects := lists[scope]; objects != nil {
+			s.replace(scope, objects)
+		} else {
+			s.settle(scope, NotObserved)
+		}
+	}
+}
+
+func (s *Store) replace(scope Scope, objects []Object) {
 	now := s.now()
 	listed := make(map[UID]struct{}, len(objects))
 	for _, obj := range objects {
@@ -192,6 +216,10 @@ func (s *Store) Touch(scope Scope) {
 func (s *Store) Settle(scope Scope, o Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle(scope, o)
+}
+
+func (s *Store) settle(scope Scope, o Observation) {
 	status := s.scope(scope)
 	if status.observation == o {
 		return
