@@ -107,9 +107,10 @@ test-race:
 test-controlplane:
 	cd test && go run ./cmd/cluster build
 
-# One package at a time: each starts a control plane of its own.
+# One package at a time: each starts a control plane of its own. They run programs and read files that the cache of go
+# test does not know of, hence -count=1.
 test-integration:
-	cd test && go test -p 1 -timeout 30m ./...
+	cd test && go test -count=1 -p 1 -timeout 30m ./...
 	cd test/upstream && go test ./...
 
 test-drift: generate
