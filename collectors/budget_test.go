@@ -48,7 +48,7 @@ func BenchmarkAll(b *testing.B) {
 // typicalSnapshot returns n healthy workloads of one container each in three zones, with a Service each.
 func typicalSnapshot(n int) *state.Snapshot {
 	s := &state.Snapshot{Now: testNow}
-	s.SetObserved(^state.Kinds(0), ^state.Kinds(0))
+	s.SetObserved(^state.Kinds(0))
 	for _, zone := range []string{"region-1a", "region-1b", "region-1c"} {
 		s.Zones = append(s.Zones, state.ZoneView{Name: zone, Nodes: [...]int32{10, 0, 0, 0}, EvictionLimit: 0.1})
 	}

@@ -27,9 +27,9 @@ func ref(namespace, name, workloadType string) state.WorkloadRef {
 	return state.WorkloadRef{Namespace: state.Sym(namespace), Name: state.Sym(name), Type: state.Sym(workloadType)}
 }
 
-// observed returns s with the given kinds observed and everything settled.
+// observed returns s with the given kinds observed.
 func observed(s *state.Snapshot, kinds ...state.Kind) *state.Snapshot {
-	s.SetObserved(state.KindSet(kinds...), ^state.Kinds(0))
+	s.SetObserved(state.KindSet(kinds...))
 	s.Now = testNow
 	return s
 }

@@ -135,7 +135,7 @@ func (g *gatherer) release(r *rendering) {
 // run lets one collector emit into e, which afterwards holds all of its samples or none.
 func (g *gatherer) run(c *runner, s *state.Snapshot, e *collectors.Emitter) {
 	e.Reset()
-	if pending(s, c.spec.Reads) != 0 {
+	if s.Pending(c.spec.Reads) != 0 {
 		return // too early to tell is no failure
 	}
 	start := time.Now()

@@ -6,25 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"stability-exporter/internal/state"
 )
-
-// pending returns the kinds of which it is not known yet whether they can be observed. A kind that the source has not
-// announced is one of them: it has not begun.
-func pending(s *state.Snapshot, kinds state.Kinds) state.Kinds {
-	for _, r := range s.Resources {
-		if r.Observation != state.Pending {
-			kinds &^= state.KindSet(r.Kind)
-		}
-	}
-	return kinds
-}
 
 // serveReady answers 503 until every permitted resource is synchronised, and names those that are not.
 func (e *exporter) serveReady(w http.ResponseWriter, _ *http.Request) {
 	var names []string
-	for _, kind := range pending(e.snapshot(), e.reads).All() {
+	for _, kind := range e.snapshot().Pending(e.reads).All() {
 		names = append(names, kind.String())
 	}
 	if len(names) > 0 {

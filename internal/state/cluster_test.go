@@ -275,12 +275,12 @@ func TestKindsAreWithdrawnWhenForbidden(t *testing.T) {
 	b.put(deployment(b, 2, 2, nil))
 	b.put(node("n", "a", "True", nil))
 	b.store.Expect(Scope{Kind: Pods})
-	if s := b.store.Snapshot(); s.Settled(KindSet(Pods)) || s.Observed(KindSet(Pods)) || !s.Settled(KindSet(Services)) {
-		t.Error("pending pods must be neither settled nor observed; what nobody declares is settled")
+	if s := b.store.Snapshot(); s.Pending(KindSet(Pods, Nodes)) != KindSet(Pods) || s.Observed(KindSet(Pods)) || s.Pending(KindSet(Services)) == 0 {
+		t.Error("pods that are expected, and kinds that nobody has announced, must be pending; nodes must not")
 	}
 	b.store.Settle(Scope{Kind: Nodes}, Forbidden)
 	s := b.store.Snapshot()
-	if s.Observed(KindSet(Nodes)) || len(s.Nodes) != 0 || len(s.Zones) != 0 || !s.Settled(KindSet(Nodes)) {
+	if s.Observed(KindSet(Nodes)) || len(s.Nodes) != 0 || len(s.Zones) != 0 || s.Pending(KindSet(Nodes)) != 0 {
 		t.Errorf("forbidden nodes are still shown: %+v", s.Nodes)
 	}
 	if s.Resources[0].Kind != Nodes || s.Resources[0].Observation != Forbidden {

@@ -20,18 +20,24 @@ type Snapshot struct {
 	Resources   []ResourceView   // how well each kind is observed
 
 	observed Kinds
-	settled  Kinds
 }
 
 // Observed reports whether every one of the kinds is observed: synchronised at least once and still permitted.
 func (s *Snapshot) Observed(kinds Kinds) bool { return s.observed&kinds == kinds }
 
-// Settled reports whether it is known of every one of the kinds whether it can be observed: synchronised, or found to
-// be forbidden or not served. Before that a collector that reads them emits nothing.
-func (s *Snapshot) Settled(kinds Kinds) bool { return s.settled&kinds == kinds }
+// Pending returns those of the kinds of which it is not known yet whether they can be observed: neither synchronised nor
+// found to be forbidden or not served. A kind that the source has not announced is one of them: it has not begun.
+func (s *Snapshot) Pending(kinds Kinds) Kinds {
+	for _, r := range s.Resources {
+		if r.Observation != Pending {
+			kinds &^= KindSet(r.Kind)
+		}
+	}
+	return kinds
+}
 
-// SetObserved says what a snapshot built by hand has observed and what is settled; snapshots of a Store come with both.
-func (s *Snapshot) SetObserved(observed, settled Kinds) { s.observed, s.settled = observed, settled }
+// SetObserved says what a snapshot built by hand has observed; snapshots of a Store come with it.
+func (s *Snapshot) SetObserved(observed Kinds) { s.observed = observed }
 
 // State is the value of the label state of stability_workload_state.
 type State uint8

@@ -17,7 +17,7 @@ func (s *Store) Snapshot() *Snapshot {
 		return s.snapshot
 	}
 	s.prune()
-	snap := &Snapshot{Now: now, Generation: s.generation, observed: s.observed, settled: s.settled}
+	snap := &Snapshot{Now: now, Generation: s.generation, observed: s.observed}
 	snap.Resources = s.resourceViews()
 	snap.Zones = s.zoneViews(now)
 	s.viewEntities(snap)
