@@ -58,6 +58,7 @@ generate:
 .PHONY: bench
 bench:
 	go test ./... -run '^$$' -bench . -benchmem
+	cd test && go run ./bench
 
 .PHONY: cluster-up cluster-down
 cluster-up:
