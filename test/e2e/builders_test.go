@@ -35,12 +35,20 @@ func template(name string, changes []templateChange) corev1.PodTemplateSpec {
 	return t
 }
 
-// behaving makes all pods of the workload behave so, with a period of one second.
+// behaving makes all pods of the workload behave so.
 func behaving(behaviour cluster.Behaviour) templateChange {
 	return func(t *corev1.PodTemplateSpec) {
 		t.Labels[cluster.BehaviourLabel] = string(behaviour)
-		t.Annotations[cluster.PeriodAnnotation] = "1s"
+		t.Annotations[cluster.PeriodAnnotation] = period(behaviour)
 	}
+}
+
+// period is long enough for two crash loops to be told side by side, and otherwise short: a slow start takes five of it.
+func period(behaviour cluster.Behaviour) string {
+	if behaviour == cluster.CrashLoop {
+		return "3s"
+	}
+	return "1s"
 }
 
 // inZone pins the pods to a zone that is reserved for the test.
@@ -151,7 +159,7 @@ func (s *space) newVersion(resource, tag string, behaviour cluster.Behaviour) {
 	s.patchTemplate(resource, object{
 		"metadata": object{
 			"labels":      object{cluster.BehaviourLabel: value},
-			"annotations": object{"test/version": tag, cluster.PeriodAnnotation: "1s"},
+			"annotations": object{"test/version": tag, cluster.PeriodAnnotation: period(behaviour)},
 		},
 	})
 }

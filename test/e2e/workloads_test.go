@@ -24,6 +24,10 @@ type peace struct {
 	mu     sync.Mutex
 	broken []string
 	states map[string]bool // that some workload was seen in
+	// overshoots names a DaemonSet that may be degraded in a rollout with maxUnavailable. Its controller counts no pod of
+	// a node whose pod has just gone, so that now and then it takes one more than it promised (rollingUpdate in
+	// pkg/controller/daemon/update.go); then it is damage.
+	overshoots string
 }
 
 // keepsPeace fails the test when, on any scrape up to its end, a workload is damaged or stuck or a Service has lost its
@@ -49,7 +53,7 @@ func (p *peace) see(m exporterproc.Metrics, namespace string) {
 	for _, s := range m.Select("stability_workload_state", "namespace", namespace) {
 		if s.Value == 1 {
 			p.states[s.Labels["state"]] = true
-			if s.Labels["state"] == "degraded" || s.Labels["state"] == "down" {
+			if s.Labels["state"] == "down" || s.Labels["state"] == "degraded" && s.Labels["workload"] != p.overshoots {
 				wrong = append(wrong, s.String(), about(m, identity(s)))
 			}
 		}
@@ -206,11 +210,15 @@ func TestStatefulSetOperationsAreNoDamage(t *testing.T) {
 func TestDaemonSetRolloutsAreNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
+	p.overshoots = "agent"
 	s.daemonSet("agent", "2", "0")
 	s.daemonSet("proxy", "0", "50%")
 	s.awaitHealthy(6, "agent", "proxy")
 	s.newVersion("daemonset/agent", "2", cluster.SlowStart)
 	s.newVersion("daemonset/proxy", "2", cluster.SlowStart)
+	s.awaitSamples("what the strategies promise",
+		is(4, "stability_workload_min_available_replicas", "workload", "agent"),
+		is(6, "stability_workload_min_available_replicas", "workload", "proxy"))
 	s.awaitRolledOut("daemonset", "agent")
 	s.awaitRolledOut("daemonset", "proxy")
 	s.awaitHealthy(6, "agent", "proxy")

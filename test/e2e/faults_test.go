@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"stability-exporter/test/cluster"
+	"stability-exporter/test/exporterproc"
+)
+
+// A rollout of a bad version: what the old one still serves is not damage as long as it is what the strategy promises,
+// the hang is told, and why. After going back nothing is left of it.
+func TestBadVersions(t *testing.T) {
+	for _, test := range []struct {
+		behaviour     cluster.Behaviour
+		cause, reason string
+		more          []sample
+	}{
+		{cluster.NeverReady, "readiness_probe", "NotReady", nil},
+		{cluster.CrashLoop, "crash_loop", "CrashLoopBackOff", nil},
+		{cluster.ImagePull, "image_pull", "ImagePullBackOff",
+			[]sample{is(2, "stability_image_pull_failing_pods", "workload", "web", "registry", "registry.test")}},
+		{cluster.ConfigError, "config_error", "CreateContainerConfigError", nil},
+		{cluster.Creating, "volume_or_sandbox", "ContainerCreating", nil},
+	} {
+		t.Run(string(test.behaviour), func(t *testing.T) {
+			s := newSpace(t)
+			s.deployment("web", 4, appsv1.DeploymentStrategy{})
+			s.awaitHealthy(4, "web")
+			s.newVersion("deployment/web", "2", test.behaviour)
+			s.awaitSamples("the hanging rollout", append(test.more,
+				is(1, "stability_workload_rollout_stuck", "workload", "web"),
+				is(1, "stability_workload_state", "workload", "web", "state", "rolling"),
+				is(0.75, "stability_workload_available_ratio", "workload", "web"),
+				is(3, "stability_workload_min_available_replicas", "workload", "web"),
+				is(1, "stability_workload_unavailable_replicas", "workload", "web", "cause", test.cause),
+				is(2, "stability_workload_rollout_unhealthy_updated_replicas", "workload", "web"),
+				is(2, "stability_workload_abnormal_pods", "workload", "web", "reason", test.reason))...)
+			s.kubectl("rollout", "undo", "deployment/web")
+			s.awaitHealthy(4, "web")
+			s.awaitSamples("no rollout", no("stability_workload_rollout_unhealthy_updated_replicas"),
+				no("stability_workload_rollout_started_timestamp_seconds"))
+		})
+	}
+}
+
+// A bad version that replaces everything at once is an outage.
+func TestBadVersionWithoutFloor(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("web", 2, recreate(), func(t *corev1.PodTemplateSpec) {
+		t.Spec.InitContainers = []corev1.Container{{Name: "migrate", Image: "registry.test/migrate:1"}}
+	})
+	s.awaitHealthy(2, "web")
+	s.newVersion("deployment/web", "2", cluster.CrashLoop)
+	s.patchTemplate("deployment/web", object{"metadata": object{"annotations": object{cluster.ContainerAnnotation: "migrate"}}})
+	s.awaitSamples("the outage",
+		is(1, "stability_workload_state", "workload", "web", "state", "down"),
+		is(0, "stability_workload_available_ratio", "workload", "web"),
+		is(1, "stability_workload_rollout_stuck", "workload", "web"),
+		is(2, "stability_workload_unavailable_replicas", "workload", "web", "cause", "crash_loop"),
+		is(2, "stability_workload_abnormal_pods", "workload", "web", "reason", "CrashLoopBackOff"))
+	s.newVersion("deployment/web", "3", "")
+	s.awaitHealthy(2, "web")
+}
+
+// Pods that were fine misbehave, without any change by a person.
+func TestPodsFail(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("web", 3, appsv1.DeploymentStrategy{})
+	s.service("web", map[string]string{"app": "web"})
+	s.awaitHealthy(3, "web")
+	pods := s.pods("web")
+	s.behave(cluster.NeverReady, pods[0])
+	s.awaitSamples("partial damage",
+		is(1, "stability_workload_state", "workload", "web", "state", "degraded"),
+		is(0, "stability_workload_state", "workload", "web", "state", "down"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "web", "cause", "readiness_probe"),
+		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "NotReady"),
+		is(2, "stability_service_ready_endpoints", "service", "web"))
+	s.behave(cluster.CrashLoop, pods...)
+	s.awaitSamples("total damage",
+		is(1, "stability_workload_state", "workload", "web", "state", "down"),
+		is(0, "stability_workload_state", "workload", "web", "state", "degraded"),
+		is(3, "stability_workload_unavailable_replicas", "workload", "web", "cause", "crash_loop"),
+		is(0, "stability_service_ready_endpoints", "service", "web"),
+		is(1, "stability_service_endpoints_lost", "service", "web", "cause", "pods_not_ready"))
+	s.behave("", pods...)
+	s.awaitHealthy(3, "web")
+	s.awaitSamples("endpoints", is(3, "stability_service_ready_endpoints", "service", "web"), no("stability_service_endpoints_lost"))
+}
+
+func TestOutOfMemoryAndFlapping(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("greedy", 1, appsv1.DeploymentStrategy{})
+	s.deployment("fickle", 2, appsv1.DeploymentStrategy{})
+	s.awaitHealthy(1, "greedy")
+	s.awaitHealthy(2, "fickle")
+	s.behave(cluster.OOM, s.pods("greedy")...)
+	fickle := s.pods("fickle")
+	s.behave(cluster.Flapping, fickle[0])
+	s.await("OOM kills", func(m exporterproc.Metrics) error {
+		labels := []string{"namespace", s.name, "workload", "greedy"}
+		kills, _ := m.Value("stability_workload_oom_kill_delta", append(labels, "window", "1h")...)
+		if kills < 2 {
+			return fmt.Errorf("%v OOM kills", kills)
+		}
+		return m.Expect(kills, "stability_container_terminations_total", append(labels, "container", "app", "reason", "OOMKilled")...)
+	})
+	for _, state := range []string{"degraded", "healthy", "degraded"} {
+		s.awaitSamples("fickle to be "+state, is(1, "stability_workload_state", "workload", "fickle", "state", state))
+	}
+	s.behave("", append(s.pods("greedy"), fickle...)...)
+	s.awaitHealthy(1, "greedy")
+	s.awaitHealthy(2, "fickle")
+}
+
+func TestUnschedulable(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("web", 2, appsv1.DeploymentStrategy{})
+	s.statefulSet("db", 1, func(t *corev1.PodTemplateSpec) { t.Spec.NodeSelector = map[string]string{"disk": "none"} })
+	s.awaitHealthy(2, "web")
+	s.patchTemplate("deployment/web", object{"spec": object{"containers": []object{{
+		"name": "app", "image": "registry.test/app:2", "resources": object{"requests": object{"cpu": "64"}}}}}})
+	s.awaitSamples("pods that no node can take",
+		is(1, "stability_workload_rollout_stuck", "workload", "web"),
+		is(1, "stability_workload_unschedulable_replicas", "workload", "web", "blocker", "cpu"),
+		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "Pending"),
+		is(1, "stability_workload_unschedulable_replicas", "workload", "db", "blocker", "node_affinity"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "unschedulable"))
+	s.kubectl("rollout", "undo", "deployment/web")
+	s.patchTemplate("statefulset/db", object{"spec": object{"nodeSelector": nil}})
+	s.kubectl("delete", "pod", "db-0")
+	s.awaitHealthy(2, "web")
+	s.awaitHealthy(1, "db")
+}
+
+func TestQuotaForbidsPods(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("web", 3, appsv1.DeploymentStrategy{})
+	s.awaitHealthy(3, "web")
+	_, err := client().CoreV1().ResourceQuotas(s.name).Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "none"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deployment("new", 2, appsv1.DeploymentStrategy{})
+	s.awaitSamples("a workload that gets no pods",
+		is(1, "stability_workload_rollout_stuck", "workload", "new"),
+		is(2, "stability_workload_unavailable_replicas", "workload", "new", "cause", "not_created"),
+		is(0, "stability_workload_current_replicas", "workload", "new"),
+		is(1, "stability_workload_state", "workload", "web", "state", "healthy"))
+	s.kubectl("delete", "pod", "--selector=app=web")
+	s.awaitSamples("a workload that has lost its pods",
+		is(1, "stability_workload_state", "workload", "web", "state", "down"),
+		is(1, "stability_workload_rollout_stuck", "workload", "web"),
+		is(3, "stability_workload_unavailable_replicas", "workload", "web", "cause", "not_created"))
+	s.kubectl("delete", "resourcequota", "none")
+	s.awaitHealthy(3, "web")
+	s.awaitHealthy(2, "new")
+}
+
+func TestPodThatDoesNotEnd(t *testing.T) {
+	s := newSpace(t)
+	s.deployment("web", 2, appsv1.DeploymentStrategy{}, behaving(cluster.StuckTerminating))
+	s.awaitHealthy(2, "web")
+	s.kubectl("delete", "pod", "--wait=false", s.pods("web")[0].Name)
+	s.awaitSamples("the pod that stays",
+		is(1, "stability_workload_terminating_overdue_pods", "workload", "web"),
+		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "Terminating"),
+		is(1, "stability_workload_state", "workload", "web", "state", "healthy"),
+		is(2, "stability_workload_available_replicas", "workload", "web"))
+	list, err := client().CoreV1().Pods(s.name).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp != nil {
+			s.kubectl("delete", "pod", "--force", "--grace-period=0", pod.Name)
+		}
+	}
+	s.awaitHealthy(2, "web")
+}
+
+func TestStatefulSetLosesPods(t *testing.T) {
+	s := newSpace(t)
+	s.statefulSet("db", 2)
+	s.statefulSet("single", 1)
+	s.awaitHealthy(2, "db")
+	s.awaitHealthy(1, "single")
+	db, single := s.pods("db"), s.pods("single")
+	s.behave(cluster.CrashLoop, db[1])
+	s.behave(cluster.NeverReady, single[0])
+	s.awaitSamples("damage",
+		is(1, "stability_workload_state", "workload", "db", "state", "degraded"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "crash_loop"),
+		is(1, "stability_workload_state", "workload", "single", "state", "down"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "single", "cause", "readiness_probe"))
+	s.behave("", db[1], single[0])
+	s.awaitHealthy(2, "db")
+	s.awaitHealthy(1, "single")
+	// A bad version stops at its first pod, which is what the strategy permits to be missing.
+	s.newVersion("statefulset/db", "2", cluster.ImagePull)
+	s.awaitSamples("the rollout that hangs at its first pod",
+		is(1, "stability_workload_state", "workload", "db", "state", "rolling"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "image_pull"),
+		is(1, "stability_workload_min_available_replicas", "workload", "db"))
+	s.behave(cluster.NeverReady, db[0])
+	s.awaitSamples("the loss of the other one", is(1, "stability_workload_state", "workload", "db", "state", "down"))
+	s.newVersion("statefulset/db", "3", "")
+	s.kubectl("delete", "pod", "--selector=app=db") // a StatefulSet does not replace what hangs by itself
+	s.awaitHealthy(2, "db")
+}
+
+func TestDaemonSetLosesPods(t *testing.T) {
+	s := newSpace(t)
+	s.daemonSet("agent", "1", "0")
+	s.awaitHealthy(6, "agent")
+	pods := s.pods("agent")
+	s.behave(cluster.NeverReady, pods[0])
+	s.awaitSamples("partial damage",
+		is(1, "stability_workload_state", "workload", "agent", "state", "degraded"),
+		is(6, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "desired"),
+		is(5, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "available"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "agent", "cause", "readiness_probe"))
+	s.behave(cluster.NeverReady, pods...)
+	s.awaitSamples("total damage", is(1, "stability_workload_state", "workload", "agent", "state", "down"))
+	s.behave("", pods...)
+	s.awaitHealthy(6, "agent")
+}
