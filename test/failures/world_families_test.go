@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package failures
+
+import (
+	"slices"
+	"testing"
+)
+
+// Nothing below is worth anything unless the steady world shows nearly everything there is.
+func TestSteadyWorldShowsEveryFamily(t *testing.T) {
+	c := furnished(t)
+	p := start(t, grant(t, c, "exporter-0"))
+	p.AwaitReady(t)
+	awaitSteady(t, p)
+	m, err := p.Scrape(t.Context())
+	must(t, err)
+	// What an observer tells only of what happens while it observes, and labels that must be asked for.
+	absent := []string{"stability_container_terminations_total", "stability_workload_pod_disruptions_total", "stability_workload_info"}
+	for family := range familiesOf(t) {
+		if len(m.Select(family)) == 0 != slices.Contains(absent, family) {
+			t.Errorf("%s has %d series", family, len(m.Select(family)))
+		}
+	}
+	p.Stop(t)
+}
