@@ -54,6 +54,8 @@ func (r *run) measureEvents(ctx context.Context, c *cluster, res *result) error 
 	if err != nil {
 		return err
 	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- r.keepProfile(ctx, "profile", fmt.Sprintf("?seconds=%d", max(1, r.events/r.rate))) }()
 	start := r.exporter.cpu()
 	began := time.Now()
 	for i, change := range changes {
@@ -72,6 +74,9 @@ func (r *run) measureEvents(ctx context.Context, c *cluster, res *result) error 
 		scrapes++
 		return err == nil && after.value(restarts) > before.value(restarts), err
 	}); err != nil {
+		return err
+	}
+	if err := <-profiled; err != nil {
 		return err
 	}
 	n := float64(len(changes) + 1)

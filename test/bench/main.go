@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 	flags.IntVar(&s.workloads, "workloads", 500, "Deployments, each with a Service")
 	flags.IntVar(&s.nameLength, "name-length", 20, "least length of a workload's name")
 	flags.BoolVar(&s.abnormal, "abnormal", false, "let a pod of every tenth workload be in trouble")
-	flags.BoolVar(&s.withoutList, "paged-lists", false, "let the server refuse streaming lists, as old ones do")
+	flags.BoolVar(&s.pagedLists, "paged-lists", false, "let the server refuse streaming lists, as old ones do")
 	all := flags.Bool("all", false, "measure the scenarios of docs/performance.md instead")
 	page := flags.String("write", "", "page whose table is replaced")
 	flags.DurationVar(&e.settle, "settle", 10*time.Second, "pause after which memory counts as settled")
@@ -65,8 +66,9 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 			return err
 		}
 		results = append(results, r)
-		partial += len(r.partial)
-		for _, what := range r.partial[:min(len(r.partial), 20)] {
+		all := slices.Concat(r.partial, r.coldPartial)
+		partial += len(all)
+		for _, what := range slices.Compact(all) {
 			fmt.Fprintln(progress, "partial answer:", what)
 		}
 	}
@@ -85,7 +87,7 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 func published() []scenario {
 	return []scenario{
 		{pods: 10_000, workloads: 500, nameLength: 20},
-		{pods: 10_000, workloads: 500, nameLength: 20, withoutList: true},
+		{pods: 10_000, workloads: 500, nameLength: 20, pagedLists: true},
 		{pods: 50_000, workloads: 5000, nameLength: 26, abnormal: true},
 		{pods: 100_000, workloads: 5000, nameLength: 26, abnormal: true},
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,7 +35,7 @@ type result struct {
 	settled     memory
 	afterChurn  memory
 	afterList   memory // after everything was listed anew
-	live        float64
+	live        int64  // heap
 	plain, gzip scrapeCost
 	series      int
 	perWorkload int // series of a healthy workload and its Service
@@ -44,7 +46,8 @@ type result struct {
 	decodeCPU    time.Duration // each: client-go alone, on the same frames
 
 	relistScrapes, coldScrapes int
-	partial                    []string // what was missing, of all scrapes
+	partial                    []string // what was missing when the exporter was ready, and while it listed anew
+	coldPartial                []string // what was missing in the families that were there before it was ready
 }
 
 // run is one exporter under measurement.
@@ -61,7 +64,7 @@ const patience = 5 * time.Minute
 func measure(ctx context.Context, binary string, s scenario, e effort, progress io.Writer) (*result, error) {
 	fmt.Fprintf(progress, "%s: making the objects\n", s)
 	c := newCluster(s)
-	server, err := newServer(c.resources, s.withoutList)
+	server, err := newServer(c.resources, s.pagedLists)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +89,7 @@ func measure(ctx context.Context, binary string, s scenario, e effort, progress 
 		}
 	}
 	fmt.Fprintf(progress, "%s: peak %.1f MiB, %d scrapes, %d of them partial\n", s, mebibytes(res.afterList.peak),
-		res.relistScrapes+res.coldScrapes, len(res.partial))
+		res.relistScrapes+res.coldScrapes, len(res.partial)+len(res.coldPartial))
 	return res, nil
 }
 
@@ -179,32 +182,39 @@ func measureColdScrapes(ctx context.Context, r *run, _ *cluster, res *result) er
 	}
 	res.coldScrapes = len(answers)
 	for _, a := range answers {
-		res.partial = append(res.partial, a.missing(answers[len(answers)-1], true)...)
+		res.coldPartial = append(res.coldPartial, a.missing(answers[len(answers)-1], true)...)
 	}
 	return nil
 }
 
 // measureHeap measures what is alive after a garbage collection.
 func (r *run) measureHeap(ctx context.Context, res *result) error {
-	for _, name := range []string{"heap?gc=1", "allocs"} {
-		var profile strings.Builder
-		if _, err := r.scraper.get(ctx, "/debug/pprof/"+name, false, &profile); err != nil {
-			return err
-		}
-		if r.profile == "" {
-			continue
-		}
-		kind, _, _ := strings.Cut(name, "?")
-		path := filepath.Join(r.profile, fmt.Sprintf("%s-%d.pprof", kind, res.scenario.pods))
-		if err := os.WriteFile(path, []byte(profile.String()), 0o644); err != nil {
-			return fmt.Errorf("cannot keep the profile: %w", err)
-		}
-	}
-	a, err := r.scraper.scrape(ctx)
-	if err != nil {
+	var text strings.Builder
+	if _, err := r.scraper.get(ctx, "/debug/pprof/heap?gc=1&debug=1", false, &text); err != nil {
 		return err
 	}
-	res.live = a.value("go_memstats_heap_alloc_bytes")
+	_, rest, _ := strings.Cut(text.String(), "\n# HeapAlloc = ")
+	line, _, _ := strings.Cut(rest, "\n")
+	live, err := strconv.ParseInt(line, 10, 64)
+	if err != nil {
+		return fmt.Errorf("cannot find the live heap in the profile: %w", err)
+	}
+	res.live = live
+	return errors.Join(r.keepProfile(ctx, "heap", ""), r.keepProfile(ctx, "allocs", ""))
+}
+
+// keepProfile writes a Go profile of the exporter into the folder for profiles, if there is one.
+func (r *run) keepProfile(ctx context.Context, name, query string) error {
+	if r.profile == "" {
+		return nil
+	}
+	var profile bytes.Buffer
+	if _, err := r.scraper.get(ctx, "/debug/pprof/"+name+query, false, &profile); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(r.profile, name+".pprof"), profile.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("cannot keep the profile: %w", err)
+	}
 	return nil
 }
 

@@ -37,9 +37,9 @@ func rows() []row {
 		{"memory when settled", func(r *result) string { return settled(r.settled) }},
 		{"memory after the churn", func(r *result) string { return settled(r.afterChurn) }},
 		{"memory after everything was listed anew", func(r *result) string { return settled(r.afterList) }},
-		{"live heap after a collection", func(r *result) string { return memoryText(int64(r.live)) }},
+		{"live heap after a collection", func(r *result) string { return memoryText(r.live) }},
 		{"live heap per pod, everything included", func(r *result) string {
-			return fmt.Sprintf("%.0f B", r.live/float64(r.scenario.pods))
+			return fmt.Sprintf("%.0f B", float64(r.live)/float64(r.scenario.pods))
 		}},
 		{"first complete scrape after", func(r *result) string { return fmt.Sprintf("%.2f s", r.ready.Seconds()) }},
 		{"CPU until then", func(r *result) string { return fmt.Sprintf("%.2f s", r.readyCPU.Seconds()) }},
@@ -64,7 +64,7 @@ func rows() []row {
 		{"scrapes at a cold start and while everything is listed anew", func(r *result) string {
 			return fmt.Sprint(r.coldScrapes + r.relistScrapes)
 		}},
-		{"**partial ones** of them", func(r *result) string { return fmt.Sprintf("**%d**", len(r.partial)) }},
+		{"**partial ones** of them", func(r *result) string { return fmt.Sprintf("**%d**", len(r.partial)+len(r.coldPartial)) }},
 	}
 }
 

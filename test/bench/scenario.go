@@ -27,12 +27,12 @@ type scenario struct {
 	pods, workloads int
 	nameLength      int // of a workload's name
 	abnormal        bool
-	withoutList     bool // the server refuses streaming lists
+	pagedLists      bool // the server refuses streaming lists
 }
 
 func (s scenario) String() string {
 	text := fmt.Sprintf("%d pods, %d workloads", s.pods, s.workloads)
-	if s.withoutList {
+	if s.pagedLists {
 		text += ", paged lists"
 	}
 	return text

@@ -44,8 +44,8 @@ type subscription struct {
 // HTTP, out of memory, with every object marshalled beforehand. It checks no credentials and knows no selectors, because
 // the cluster has nothing that the exporter's selectors would leave out.
 type server struct {
-	URL         string
-	withoutList bool // refuse streaming lists, as a server before 1.34 does by default
+	URL        string
+	pagedLists bool // refuse streaming lists, as a server before 1.34 does by default
 
 	http     http.Server
 	version  atomic.Uint64
@@ -56,12 +56,12 @@ type server struct {
 }
 
 // newServer serves the resources on a free port of the loopback interface.
-func newServer(all map[string]*resource, withoutList bool) (*server, error) {
+func newServer(all map[string]*resource, pagedLists bool) (*server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	s := &server{URL: "http://" + listener.Addr().String(), withoutList: withoutList, all: all, expiring: make(chan struct{})}
+	s := &server{URL: "http://" + listener.Addr().String(), pagedLists: pagedLists, all: all, expiring: make(chan struct{})}
 	s.version.Store(1_000_000)
 	s.http.Handler = s
 	go func() { _ = s.http.Serve(listener) }() // returns when the server is closed
@@ -81,7 +81,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respond(w, http.StatusNotFound, statusKind(), failure(http.StatusNotFound, metav1.StatusReasonNotFound))
 	case r.URL.Query().Get("watch") == "":
 		s.serveList(w, r, res)
-	case r.URL.Query().Get("sendInitialEvents") == "true" && s.withoutList:
+	case r.URL.Query().Get("sendInitialEvents") == "true" && s.pagedLists:
 		respond(w, http.StatusUnprocessableEntity, statusKind(), failure(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid))
 	default:
 		s.serveWatch(w, r, res)
