@@ -5,7 +5,6 @@ package e2e
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -67,9 +66,12 @@ func spread(t *corev1.PodTemplateSpec) {
 	}}
 }
 
-func requesting(cpu string) templateChange {
-	return func(t *corev1.PodTemplateSpec) {
-		t.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}
+// withCompany adds an init container and a sidecar.
+func withCompany(t *corev1.PodTemplateSpec) {
+	always := corev1.ContainerRestartPolicyAlways
+	t.Spec.InitContainers = []corev1.Container{
+		{Name: "proxy", Image: "registry.test/proxy:1", RestartPolicy: &always},
+		{Name: "migrate", Image: "registry.test/migrate:1"},
 	}
 }
 

@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -54,9 +57,7 @@ func TestBadVersions(t *testing.T) {
 // A bad version that replaces everything at once is an outage.
 func TestBadVersionWithoutFloor(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, recreate(), func(t *corev1.PodTemplateSpec) {
-		t.Spec.InitContainers = []corev1.Container{{Name: "migrate", Image: "registry.test/migrate:1"}}
-	})
+	s.deployment("web", 2, recreate(), withCompany)
 	s.awaitHealthy(2, "web")
 	s.newVersion("deployment/web", "2", cluster.CrashLoop)
 	s.patchTemplate("deployment/web", object{"metadata": object{"annotations": object{cluster.ContainerAnnotation: "migrate"}}})
@@ -73,7 +74,7 @@ func TestBadVersionWithoutFloor(t *testing.T) {
 // Pods that were fine misbehave, without any change by a person.
 func TestPodsFail(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 3, appsv1.DeploymentStrategy{})
+	s.deployment("web", 3, appsv1.DeploymentStrategy{}, withCompany)
 	s.service("web", map[string]string{"app": "web"})
 	s.awaitHealthy(3, "web")
 	pods := s.pods("web")
@@ -94,6 +95,46 @@ func TestPodsFail(t *testing.T) {
 	s.behave("", pods...)
 	s.awaitHealthy(3, "web")
 	s.awaitSamples("endpoints", is(3, "stability_service_ready_endpoints", "service", "web"), no("stability_service_endpoints_lost"))
+}
+
+// A workload that never comes up is excused for the grace, and no longer; an exporter that starts later excuses nothing.
+func TestNewWorkloadThatNeverComesUp(t *testing.T) {
+	const grace = 20 * time.Second
+	kubeconfig := grant(t, "exporter-3")
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte("damage: {grace: "+grace.String()+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSpace(t)
+	p := exporter(t, kubeconfig, "--config.file="+config)
+	s.statefulSet("db", 1, behaving(cluster.ConfigError))
+	p.Await(t, patience, "a new workload to be excused", func(m exporterproc.Metrics) error {
+		return s.check(m, []sample{
+			is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "config_error"),
+			is(1, "stability_workload_state", "workload", "db", "state", "scaling")})
+	})
+	down := func(m exporterproc.Metrics) error {
+		return s.check(m, []sample{is(1, "stability_workload_state", "workload", "db", "state", "down")})
+	}
+	p.Await(t, grace+patience, "the end of the grace", down)
+	set, err := client().AppsV1().StatefulSets(s.name).Get(t.Context(), "db", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := time.Since(set.CreationTimestamp.Time); age < grace {
+		t.Errorf("down after %s, before the grace of %s is over", age, grace)
+	}
+	p.Stop(t)
+	late := exporter(t, kubeconfig, "--config.file="+config)
+	metrics, err := late.Scrape(t.Context())
+	if err == nil {
+		err = down(metrics)
+	}
+	if err != nil {
+		t.Errorf("the first scrape of an exporter that starts in an outage: %v", err)
+	}
+	s.awaitSamples("the exporter with the default grace to go on excusing",
+		is(1, "stability_workload_state", "workload", "db", "state", "scaling"))
 }
 
 func TestOutOfMemoryAndFlapping(t *testing.T) {
@@ -164,6 +205,7 @@ func TestQuotaForbidsPods(t *testing.T) {
 		is(1, "stability_workload_rollout_stuck", "workload", "web"),
 		is(3, "stability_workload_unavailable_replicas", "workload", "web", "cause", "not_created"))
 	s.kubectl("delete", "resourcequota", "none")
+	s.kubectl("annotate", "replicasets", "--all", "test/again=now") // their controller would try again by itself, but later
 	s.awaitHealthy(3, "web")
 	s.awaitHealthy(2, "new")
 }
@@ -192,7 +234,7 @@ func TestPodThatDoesNotEnd(t *testing.T) {
 
 func TestStatefulSetLosesPods(t *testing.T) {
 	s := newSpace(t)
-	s.statefulSet("db", 2)
+	s.statefulSet("db", 2, withCompany)
 	s.statefulSet("single", 1)
 	s.awaitHealthy(2, "db")
 	s.awaitHealthy(1, "single")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -50,19 +51,39 @@ func awaitNode(t *testing.T, what string, expected ...sample) {
 	})
 }
 
+// awaitAge waits until a node is too old to pass for one that is still starting when it dies.
+func awaitAge(t *testing.T, name string) {
+	t.Helper()
+	const bootstrapping = 90 * time.Second
+	node, err := client().CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cluster.Await(t.Context(), bootstrapping+patience, "the node to grow old", func(context.Context) (bool, error) {
+		return time.Since(node.CreationTimestamp.Time) > bootstrapping, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDeadNode(t *testing.T) {
 	s := newSpace(t)
 	nodes := nodesOf(t, doomedZone)
 	s.deployment("web", 4, appsv1.DeploymentStrategy{}, inZone(doomedZone), spread)
 	s.daemonSet("agent", "1", "0", inZone(doomedZone))
+	s.daemonSet("network", "1", "0", inZone(doomedZone), func(t *corev1.PodTemplateSpec) {
+		t.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	})
 	s.service("web", map[string]string{"app": "web"})
 	s.awaitHealthy(4, "web")
-	s.awaitHealthy(2, "agent")
+	s.awaitHealthy(2, "agent", "network")
 	s.awaitSamples("two nodes with half of it each",
 		is(0.5, "stability_workload_survivable_ratio", "workload", "web", "topology", "node"),
 		is(0, "stability_workload_survivable_ratio", "workload", "web", "topology", "zone"),
 		is(4, "stability_workload_zone_available_replicas", "workload", "web", "zone", doomedZone),
 		is(4, "stability_service_ready_endpoints", "service", "web"))
+	awaitAge(t, nodes[0])
 	if err := shared.cluster.FailNode(t.Context(), nodes[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -79,17 +100,20 @@ func TestDeadNode(t *testing.T) {
 		is(1, "stability_workload_state", "workload", "web", "state", "degraded"),
 		is(2, "stability_workload_unavailable_replicas", "workload", "web", "cause", "node_not_ready"),
 		is(2, "stability_service_ready_endpoints", "service", "web"),
-		is(1, "stability_workload_unavailable_replicas", "workload", "agent", "cause", "node_not_ready"),
-		// A dead node is not told once more by every DaemonSet.
+		// A dead node is not told once more by every DaemonSet. One that tolerates its taint still wants a pod there.
+		is(1, "stability_workload_desired_replicas", "workload", "agent"),
 		is(0, "stability_workload_state", "workload", "agent", "state", "degraded"),
-		is(1, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "desired"),
-		is(1, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "available"))
+		is(2, "stability_workload_desired_replicas", "workload", "network"),
+		is(1, "stability_workload_unavailable_replicas", "workload", "network", "cause", "node_not_ready"),
+		is(1, "stability_workload_on_ready_nodes_replicas", "workload", "network", "state", "desired"),
+		is(1, "stability_workload_on_ready_nodes_replicas", "workload", "network", "state", "available"),
+		is(0, "stability_workload_state", "workload", "network", "state", "degraded"))
 	if err := shared.cluster.RecoverNode(t.Context(), nodes[0]); err != nil {
 		t.Fatal(err)
 	}
 	awaitNode(t, "the zone to recover", is(1, "stability_zone_healthy_ratio", "zone", doomedZone))
 	s.awaitHealthy(4, "web")
-	s.awaitHealthy(2, "agent")
+	s.awaitHealthy(2, "agent", "network")
 }
 
 // budget allows no more disruptions than leave so many pods of the app.

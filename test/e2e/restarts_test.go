@@ -120,6 +120,23 @@ func TestCrashLoopIsCountedAsKubectlCounts(t *testing.T) {
 		is(count, "stability_container_terminations_total", "workload", "web", "container", "app", "reason", "Error"))
 }
 
+// Pods without a workload are counted together, and have no availability.
+func TestRestartsOfABarePod(t *testing.T) {
+	s := newSpace(t)
+	pod := template("web", []templateChange{behaving(cluster.OOM)})
+	pod.Name = "web"
+	bare := &corev1.Pod{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
+	if _, err := client().CoreV1().Pods(s.name).Create(t.Context(), bare, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.await("restarts under no workload", func(m exporterproc.Metrics) error {
+		if m.Sum("stability_workload_oom_kill_delta", "namespace", s.name, "workload", "", "window", "1h") < 2 {
+			return errors.New("fewer than two")
+		}
+		return m.ExpectNone("stability_workload_desired_replicas", "namespace", s.name)
+	})
+}
+
 // An exporter that starts does not know when the restarts were that it finds, except that they lie in the life of the pod.
 func TestRestartOfTheExporter(t *testing.T) {
 	kubeconfig := grant(t, "exporter-1")
