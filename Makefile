@@ -105,7 +105,7 @@ test-unit:
 	go test ./...
 
 test-race:
-	go test -race ./internal/... ./collectors ./exporter
+	go test -race ./internal/state ./internal/cluster ./collectors ./exporter
 
 test-controlplane:
 	cd test && go run ./cmd/cluster build
