@@ -78,11 +78,10 @@ func withCompany(t *corev1.PodTemplateSpec) {
 // deployment runs replicas pods; the zero strategy is the API's default of 25 %.
 func (s *space) deployment(name string, replicas int32, strategy appsv1.DeploymentStrategy, changes ...templateChange) {
 	s.t.Helper()
-	deadline := int32(3)
 	_, err := client().AppsV1().Deployments(s.name).Create(s.t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: &replicas, Strategy: strategy, ProgressDeadlineSeconds: &deadline,
+			Replicas: &replicas, Strategy: strategy,
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
 			Template: template(name, changes),
 		},
@@ -90,6 +89,12 @@ func (s *space) deployment(name string, replicas int32, strategy appsv1.Deployme
 	if err != nil {
 		s.t.Fatalf("cannot create deployment %s: %v", name, err)
 	}
+}
+
+// impatient makes rollouts of a deployment hang after three seconds; without it they do after ten minutes.
+func (s *space) impatient(name string) {
+	s.t.Helper()
+	s.patch("deployment/"+name, object{"spec": object{"progressDeadlineSeconds": 3}})
 }
 
 // rolling is a strategy; the values are numbers or percentages.

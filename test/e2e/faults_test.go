@@ -37,10 +37,14 @@ func TestBadVersions(t *testing.T) {
 			s := newSpace(t)
 			s.deployment("web", 4, appsv1.DeploymentStrategy{})
 			s.awaitHealthy(4, "web")
+			s.impatient("web")
 			s.newVersion("deployment/web", "2", test.behaviour)
 			s.awaitSamples("the hanging rollout", append(test.more,
 				is(1, "stability_workload_rollout_stuck", "workload", "web"),
 				is(1, "stability_workload_state", "workload", "web", "state", "rolling"),
+				is(5, "stability_workload_current_replicas", "workload", "web"),
+				is(2, "stability_workload_updated_replicas", "workload", "web"),
+				is(3, "stability_workload_ready_replicas", "workload", "web"),
 				is(0.75, "stability_workload_available_ratio", "workload", "web"),
 				is(3, "stability_workload_min_available_replicas", "workload", "web"),
 				is(1, "stability_workload_unavailable_replicas", "workload", "web", "cause", test.cause),
@@ -59,6 +63,7 @@ func TestBadVersionWithoutFloor(t *testing.T) {
 	s := newSpace(t)
 	s.deployment("web", 2, recreate(), withCompany)
 	s.awaitHealthy(2, "web")
+	s.impatient("web")
 	s.newVersion("deployment/web", "2", cluster.CrashLoop)
 	s.patchTemplate("deployment/web", object{"metadata": object{"annotations": object{cluster.ContainerAnnotation: "migrate"}}})
 	s.awaitSamples("the outage",
@@ -167,6 +172,7 @@ func TestUnschedulable(t *testing.T) {
 	s.deployment("web", 2, appsv1.DeploymentStrategy{})
 	s.statefulSet("db", 1, func(t *corev1.PodTemplateSpec) { t.Spec.NodeSelector = map[string]string{"disk": "none"} })
 	s.awaitHealthy(2, "web")
+	s.impatient("web")
 	s.patchTemplate("deployment/web", object{"spec": object{"containers": []object{{
 		"name": "app", "image": "registry.test/app:2", "resources": object{"requests": object{"cpu": "64"}}}}}})
 	s.awaitSamples("pods that no node can take",
@@ -254,6 +260,8 @@ func TestStatefulSetLosesPods(t *testing.T) {
 	s.awaitSamples("the rollout that hangs at its first pod",
 		is(1, "stability_workload_state", "workload", "db", "state", "rolling"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "image_pull"),
+		is(1, "stability_workload_updated_replicas", "workload", "db"),
+		is(2, "stability_workload_current_replicas", "workload", "db"),
 		is(1, "stability_workload_min_available_replicas", "workload", "db"))
 	s.behave(cluster.NeverReady, db[0])
 	s.awaitSamples("the loss of the other one", is(1, "stability_workload_state", "workload", "db", "state", "down"))

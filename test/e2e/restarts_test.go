@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -39,11 +40,20 @@ func (s *space) onlyPod() *corev1.Pod {
 // restart writes into the only pod's status what a kubelet writes after n more restarts of its container.
 func (s *space) restart(n int32) {
 	s.t.Helper()
+	s.restartFrom(s.onlyPod().Status.ContainerStatuses[0].RestartCount, n)
+}
+
+// restartFrom is restart with another count to begin with.
+func (s *space) restartFrom(count, n int32) {
+	s.t.Helper()
 	pod := s.onlyPod()
 	status := &pod.Status.ContainerStatuses[0]
-	now := metav1.Now()
-	status.RestartCount += n
-	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: now, FinishedAt: now}
+	status.RestartCount = count + n
+	ended := metav1.Now()
+	if last := status.LastTerminationState.Terminated; last != nil && ended.Sub(last.FinishedAt.Time) < time.Second {
+		ended = metav1.NewTime(last.FinishedAt.Add(time.Second)) // the API keeps whole seconds
+	}
+	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ended, FinishedAt: ended}
 	if _, err := client().CoreV1().Pods(s.name).UpdateStatus(s.t.Context(), pod, metav1.UpdateOptions{}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -94,12 +104,7 @@ func TestRestartsSurviveTheirPods(t *testing.T) {
 	s.restart(2)
 	s.await("the restarts of both pods", s.restarted(5, 5))
 	// A kubelet that has lost its memory counts from the beginning.
-	pod := s.onlyPod()
-	pod.Status.ContainerStatuses[0].RestartCount = 0
-	if _, err := client().CoreV1().Pods(s.name).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.restart(1)
+	s.restartFrom(0, 1)
 	s.await("one more", s.restarted(6, 6))
 }
 

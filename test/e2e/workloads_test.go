@@ -109,9 +109,7 @@ func TestRollingUpdatesAreNoDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSpace(t)
 			p := s.keepsPeace()
-			// A deadline of 3 s is for rollouts that hang; these take 5 s for every step.
 			s.deployment("web", test.replicas, test.strategy)
-			s.patch("deployment/web", object{"spec": object{"progressDeadlineSeconds": 600}})
 			s.awaitHealthy(float64(test.replicas), "web")
 			s.newVersion("deployment/web", "2", cluster.SlowStart)
 			s.awaitRolledOut("deployment", "web")
@@ -153,7 +151,6 @@ func TestScalingInARolloutIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
 	s.deployment("web", 3, appsv1.DeploymentStrategy{})
-	s.patch("deployment/web", object{"spec": object{"progressDeadlineSeconds": 600}})
 	s.awaitHealthy(3, "web")
 	s.newVersion("deployment/web", "2", cluster.SlowStart)
 	for _, replicas := range []int{5, 6} {
@@ -168,7 +165,6 @@ func TestPausingIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	s.keepsPeace()
 	s.deployment("web", 3, appsv1.DeploymentStrategy{}, behaving(cluster.SlowStart))
-	s.patch("deployment/web", object{"spec": object{"progressDeadlineSeconds": 600}})
 	s.awaitHealthy(3, "web")
 	s.newVersion("deployment/web", "2", cluster.SlowStart)
 	s.awaitSamples("the rollout to run", is(1, "stability_workload_state", "workload", "web", "state", "rolling"))
