@@ -98,6 +98,13 @@ var restartCases = []restartCase{
 		b.store.Settle(Scope{Kind: Pods}, Forbidden)
 		b.store.Replace(Scope{Kind: Pods}, []Object{pod("a", restarted(9, b.now-30*3600, "Error"))})
 	}, figures{0, [3]uint64{}}},
+	{"granted again, nothing is in a window twice", func(b *bench) {
+		b.begin(pod("a", func(p *Pod) { p.Created = b.now - 5*minute }))
+		again := both2(restarted(3, b.now, "Error"), func(p *Pod) { p.Created = b.now - 5*minute })
+		b.put(pod("a", again))
+		b.store.Settle(Scope{Kind: Pods}, Forbidden)
+		b.store.Replace(Scope{Kind: Pods}, []Object{pod("a", again)})
+	}, figures{3, [3]uint64{3, 3, 3}}},
 	{"the count fell and nothing ended since", func(b *bench) {
 		b.begin(pod("a", restarted(5, b.now-50*3600, "Error")))
 		b.put(pod("a", restarted(2, b.now-50*3600, "Error")))

@@ -224,10 +224,23 @@ func (s *Store) settle(scope Scope, o Observation) {
 	if status.observation == o {
 		return
 	}
+	if scope.Kind == Pods && status.everSynced {
+		s.forgetWindows(scope)
+	}
 	status.observation, status.everSynced = o, false
 	s.sweep(scope, nil)
 	s.observationChanged(scope.Kind)
 	s.generation++
+}
+
+// forgetWindows empties the windows of restarts: once the pods are seen again, the API proves what belongs there, and
+// what is kept would count twice.
+func (s *Store) forgetWindows(scope Scope) {
+	for ref, e := range s.entities {
+		if scope.Namespace == "" || scope.Namespace == ref.Namespace.String() {
+			e.restarts.log = nil
+		}
+	}
 }
 
 // observationChanged makes every summary anew: a cause that a kind would tell is known now, or no longer.
