@@ -243,7 +243,7 @@ func emitRollout(w *state.WorkloadView, samples subject) {
 	if w.LastProgress != 0 {
 		samples.emit(workloadLastProgress, float64(w.LastProgress))
 	}
-	if w.PodsKnown {
+	if w.PodsKnown && !w.UpdatedPodsUnknown {
 		samples.emit(workloadUnhealthyUpdated, float64(w.UnhealthyUpdated))
 		samples.emit(workloadRolloutRestarts, float64(w.RolloutRestarts))
 	}

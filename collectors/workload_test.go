@@ -114,6 +114,17 @@ func TestWhatOnlyPodsTellIsWithheldWithoutPods(t *testing.T) {
 	}
 }
 
+func TestUpdatedPodsAreNotWellWhenTheyCannotBeTold(t *testing.T) {
+	text := samples(collect(t, specOf(t, Options{}, "workload"), workloadSnapshot(state.WorkloadView{
+		HasStatus: true, State: state.Rolling, Rolling: true, PodsKnown: true, UpdatedPodsUnknown: true,
+	})))
+	for _, f := range []*Family{workloadUnhealthyUpdated, workloadRolloutRestarts} {
+		if strings.Contains(text, f.Name) {
+			t.Errorf("%s is shown:\n%s", f.Name, text)
+		}
+	}
+}
+
 func TestARolloutOfUnknownAgeShowsNoTimestamps(t *testing.T) {
 	text := samples(collect(t, specOf(t, Options{}, "workload"), workloadSnapshot(state.WorkloadView{
 		HasStatus: true, State: state.Rolling, Rolling: true, PodsKnown: true,

@@ -136,6 +136,20 @@ func TestServices(t *testing.T) {
 			b.put(deployment(b, 0, 0, scaledTo(0)))
 			b.service(1, 0)
 		}, "scaled_to_zero", false},
+		{"scaled to zero, pods are forbidden", func(b *bench) {
+			b.store.Settle(Scope{Kind: Pods}, Forbidden)
+			b.put(deployment(b, 0, 0, scaledTo(0)))
+			b.service(1, 0)
+		}, "scaled_to_zero", false},
+		{"not scaled to zero, pods are forbidden", func(b *bench) {
+			b.store.Settle(Scope{Kind: Pods}, Forbidden)
+			b.put(deployment(b, 2, 0, scaledTo(2)))
+			b.service(1, 0)
+		}, "unknown", true},
+		{"scaling is forbidden", func(b *bench) {
+			b.store.Settle(Scope{Kind: Deployments}, Forbidden)
+			b.service(1, 0)
+		}, "unknown", true},
 		{"waking up from zero is no loss", func(b *bench) {
 			b.put(deployment(b, 0, 0, scaledTo(0)))
 			b.service(1, 0)
@@ -161,6 +175,15 @@ func TestServices(t *testing.T) {
 				t.Errorf("cause %q lost %v, want %q %v", v.Cause, v.Lost, test.cause, test.lost)
 			}
 		})
+	}
+}
+
+func TestUpdatedPodsAreUnknownWithoutTheirReplicaSet(t *testing.T) {
+	b := newBench(Deployments, ReplicaSets, Pods)
+	b.store.Settle(Scope{Kind: ReplicaSets}, Forbidden)
+	b.put(deployment(b, 2, 2, func(w *Workload) { w.Current, w.Updated = 3, 1 }))
+	if w := b.workload(t); !w.Rolling || !w.UpdatedPodsUnknown {
+		t.Errorf("rolling %t, updated pods unknown %t; want both", w.Rolling, w.UpdatedPodsUnknown)
 	}
 }
 

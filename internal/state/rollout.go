@@ -20,6 +20,7 @@ type rollout struct {
 	lastProgress Time
 	unhealthy    int32 // updated pods that are not available
 	restarts     int32 // of the updated pods
+	podsUnknown  bool  // which pods are updated cannot be told: nothing that owns the new version is observed
 }
 
 // of returns the part of total, rounded up or down; never negative and never more than total.
@@ -151,7 +152,7 @@ func (e *entity) describeRollout(w *Workload, r *rollout, desired int32) {
 	}
 	hash, created := e.newestTemplate(w)
 	updated := e.summary.revision(hash)
-	r.unhealthy, r.restarts = updated.unhealthy, updated.restarts
+	r.unhealthy, r.restarts, r.podsUnknown = updated.unhealthy, updated.restarts, hash == (Symbol{})
 	r.started = max(created, updated.oldest)
 	if e.rolloutSeen != 0 {
 		r.started = e.rolloutSeen

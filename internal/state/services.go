@@ -117,12 +117,9 @@ func (s *Store) serviceViews() []ServiceView {
 }
 
 func (s *Store) noEndpointsCause(a *serviceAccount) string {
-	if !s.observes(Pods) {
-		return "unknown"
-	}
 	selector := a.service.Selector
 	matched, live, ready := 0, 0, 0
-	scaledToZero := false
+	scaledToZero, wanted := false, false
 	for _, e := range s.entitiesIn(a.service.Namespace) {
 		for _, p := range e.pods {
 			if !selector.Matches(p.Labels) || p.Phase == PhaseSucceeded || p.Phase == PhaseFailed {
@@ -136,13 +133,17 @@ func (s *Store) noEndpointsCause(a *serviceAccount) string {
 				}
 			}
 		}
-		if w := e.controller(); w != nil && w.Desired == 0 && selector.Matches(w.TemplateLabels) {
-			scaledToZero = true
+		if w := e.controller(); w != nil && selector.Matches(w.TemplateLabels) {
+			scaledToZero = scaledToZero || w.Desired == 0
+			wanted = wanted || w.Desired > 0
 		}
 	}
+	podsKnown := s.observes(Pods)
 	switch {
-	case live == 0 && scaledToZero:
+	case scaledToZero && live == 0 && (podsKnown || !wanted):
 		return "scaled_to_zero"
+	case !podsKnown, matched == 0 && !s.observesWorkloads():
+		return "unknown"
 	case matched == 0:
 		return "no_matching_pods"
 	case live == 0:
@@ -151,6 +152,16 @@ func (s *Store) noEndpointsCause(a *serviceAccount) string {
 		return "port_mismatch"
 	}
 	return "pods_not_ready"
+}
+
+// observesWorkloads reports whether every workload that may have been scaled to zero is seen.
+func (s *Store) observesWorkloads() bool {
+	for _, k := range []Kind{Deployments, StatefulSets, DaemonSets, ReplicaSets} {
+		if s.known[k] && !s.observes(k) {
+			return false
+		}
+	}
+	return true
 }
 
 func sortKeyLess(an, aName, bn, bName string) int {

@@ -86,6 +86,8 @@ type WorkloadView struct {
 	LastProgress     Time // zero when it is not known
 	UnhealthyUpdated int32
 	RolloutRestarts  int32
+	// UpdatedPodsUnknown: the two counts above mean nothing, because nothing tells which pods are of the new version.
+	UpdatedPodsUnknown bool
 
 	OnReadyNodes     bool // DaemonSets while pods and nodes are observed: the two counts below are known
 	OnReadyDesired   int32
@@ -178,7 +180,8 @@ type ServiceView struct {
 	Namespace, Name string
 	ReadyEndpoints  int32
 	// Cause says why there is no endpoint: no_matching_pods, scaled_to_zero, pods_not_ready, port_mismatch,
-	// only_terminating, or unknown when pods are not observed. Empty while there is one.
+	// only_terminating, or unknown when pods, or workloads that may be scaled to zero, are not observed. Empty while there
+	// is one.
 	Cause string
 	Lost  bool // it had endpoints, has none now, and nobody scaled it to zero
 }

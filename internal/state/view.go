@@ -94,7 +94,7 @@ func (s *Store) workloadView(e *entity, j judgement, snap *Snapshot) WorkloadVie
 		v.MinAvailable, v.State = e.damage.judge(snap.Now, s.currentOf(w, j))
 		v.Stuck, v.Rolling = r.stuck, r.active
 		v.RolloutStarted, v.LastProgress = r.started, r.lastProgress
-		v.UnhealthyUpdated, v.RolloutRestarts = r.unhealthy, r.restarts
+		v.UnhealthyUpdated, v.RolloutRestarts, v.UpdatedPodsUnknown = r.unhealthy, r.restarts, r.podsUnknown
 	}
 	if v.PodsKnown {
 		s.viewPods(&v, e, snap)
