@@ -49,6 +49,11 @@ func componentSpec() Spec {
 
 // Collect implements Collector.
 func (component) Collect(s *state.Snapshot, emit *Emitter) error {
+	for _, r := range s.Resources {
+		if r.Observation == state.Pending && managedKinds.Has(r.Kind) {
+			return nil // kinds that others read are on their way: what is said of them must not come one by one
+		}
+	}
 	for _, lease := range s.Leases {
 		if lease.Renewed != 0 {
 			emit.Emit(leaseRenewed, float64(lease.Renewed), lease.Name, "")

@@ -27,3 +27,16 @@ stability_component_up{component="kube-scheduler",member=""} 0
 func TestStatusIsNotJudgedWithoutTheLeaseOfTheControllerManager(t *testing.T) {
 	wantSamples(t, "component", observed(&state.Snapshot{}, state.Leases, state.Deployments), "")
 }
+
+func TestComponentsComeWithTheKindsTheySpeakOf(t *testing.T) {
+	s := observed(&state.Snapshot{
+		Leases:    []state.LeaseView{{Name: "kube-controller-manager", Holder: "cp-1_1"}},
+		Resources: []state.ResourceView{{Kind: state.Leases}, {Kind: state.Nodes}, {Kind: state.Deployments, Observation: state.Pending}},
+	}, state.Leases, state.Nodes)
+	wantSamples(t, "component", s, "")
+	s.Resources[2].Observation = state.Forbidden
+	wantSamples(t, "component", s, `
+stability_component_up{component="kube-controller-manager",member="cp-1"} 1
+stability_status_stale{resource="nodes"} 0
+`)
+}
