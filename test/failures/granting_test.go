@@ -177,7 +177,9 @@ func TestNamespaces(t *testing.T) {
 		forbidden        []string
 	}{
 		{"Role in the only namespace", oneRole, []string{"--namespace=steady"},
-			func(s exporterproc.Sample) bool { return inOne(s) || s.Name == "stability_status_stale" && !clusterWide(s) },
+			func(s exporterproc.Sample) bool {
+				return inOne(s) || s.Name == "stability_status_stale" && !clusterWide(s)
+			},
 			[]string{"nodes", "leases"}},
 		{"Role in one namespace of two", oneRole, []string{"--namespace=steady", "--namespace=steady-too"}, inOne, resourcesOf(t)},
 		{"two namespaces", everything, []string{"--namespace=steady", "--namespace=steady-too"}, inSteadyWorld, nil},

@@ -66,11 +66,6 @@ type costs func(exporterproc.Sample) bool
 // loss says what each resource is needed for. What is not lost must be there and be right.
 func loss(t *testing.T) map[string]costs {
 	t.Helper()
-	ofType := func(workloadType string) costs {
-		families := familiesOf(t, "workload", "placement")
-		delete(families, "stability_hpa_limited") // the autoscaler itself tells
-		return func(s exporterproc.Sample) bool { return families[s.Name] && s.Labels["workload_type"] == workloadType }
-	}
 	of := func(collectorsAndFamilies ...string) costs {
 		families := map[string]bool{}
 		for _, name := range collectorsAndFamilies {
@@ -86,10 +81,10 @@ func loss(t *testing.T) map[string]costs {
 	}
 	losses := map[string]costs{
 		"nodes":                    of("node", "placement", "stability_node_drain_blocked_pods", "stability_workload_on_ready_nodes_replicas"),
-		"deployments":              ofType("deployment"),
-		"statefulsets":             ofType("statefulset"),
-		"daemonsets":               ofType("daemonset"),
-		"replicasets":              either(ofType("replicaset"), ofUpdatedPods("deployment")),
+		"deployments":              ofType(t, "deployment"),
+		"statefulsets":             ofType(t, "statefulset"),
+		"daemonsets":               ofType(t, "daemonset"),
+		"replicasets":              either(ofType(t, "replicaset"), ofUpdatedPods("deployment")),
 		"controllerrevisions":      ofUpdatedPods("daemonset"),
 		"cronjobs":                 of("stability_cronjob_last_run_failed"),
 		"jobs":                     either(of("stability_cronjob_last_run_failed"), ofCronJobs),
@@ -109,6 +104,13 @@ func loss(t *testing.T) map[string]costs {
 		})
 	}
 	return losses
+}
+
+// ofType is true of what the objects of a type of workload tell.
+func ofType(t *testing.T, workloadType string) costs {
+	families := familiesOf(t, "workload", "placement")
+	delete(families, "stability_hpa_limited") // the autoscaler itself tells
+	return func(s exporterproc.Sample) bool { return families[s.Name] && s.Labels["workload_type"] == workloadType }
 }
 
 func either(a, b costs) costs {
@@ -162,7 +164,7 @@ func (d denial) test(t *testing.T, c *cluster.Cluster, reference *exporterproc.P
 	case d.verb == "list" && streams:
 		lost, unsynced, line = func(exporterproc.Sample) bool { return false }, "", ""
 	case d.verb == "get" && d.resource == "replicasets": // their metadata is known all the same
-		unsynced, line = "", "cannot read single objects"
+		lost, unsynced, line = ofType(t, "replicaset"), "", "cannot read single objects"
 	}
 	p.Await(t, 30*time.Second, "all that can be known", func(m exporterproc.Metrics) error {
 		return d.agrees(t, m, reference, lost)
