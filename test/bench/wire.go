@@ -16,7 +16,7 @@ type marshaler interface{ Marshal() ([]byte, error) }
 func mustMarshal(m marshaler) []byte {
 	raw, err := m.Marshal()
 	if err != nil {
-		panic(err) // cannot fail: the objects are our own
+		panic("BUG: cannot encode an object of our own: " + err.Error())
 	}
 	return raw
 }
