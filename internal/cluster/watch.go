@@ -91,9 +91,9 @@ func (w *watcher) watch(ctx context.Context, options metav1.ListOptions) (watch.
 	}
 	streamsList := options.SendInitialEvents != nil && *options.SendInitialEvents
 	options.Watch = true
-	ctx, cancel := context.WithCancel(ctx)
+	opened, cancel := context.WithCancel(ctx)
 	opening := time.AfterFunc(w.timings.silence, cancel)
-	stream, err := w.request(&options, "").Watch(ctx)
+	stream, err := w.request(&options, "").Watch(opened)
 	inTime := opening.Stop()
 	switch {
 	case err == nil && inTime:
@@ -115,6 +115,9 @@ func (w *watcher) watch(ctx context.Context, options metav1.ListOptions) (watch.
 		err = fmt.Errorf("no answer within %s", w.timings.silence)
 	}
 	cancel()
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // we are stopping: that the request ended is no failure, whatever its error says
+	}
 	if streamsList && apierrors.IsInvalid(err) {
 		return nil, err // the server cannot stream lists; the reflector lists instead
 	}
@@ -152,6 +155,9 @@ func (w *watcher) list(ctx context.Context, _ metav1.ListOptions) (runtime.Objec
 	all := &metainternal.List{}
 	for options := (metav1.ListOptions{Limit: pageSize}); ; {
 		page, err := w.page(ctx, options)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			w.monitor.failed("list", err)
 			return nil, err

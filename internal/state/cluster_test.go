@@ -113,60 +113,63 @@ func (b *bench) service(created Time, ready int) {
 
 func labelled(p *Pod) { p.Labels = MakeLabels(map[string]string{"app": "web", "tier": "front"}) }
 
+type serviceCase struct {
+	name  string
+	play  func(b *bench)
+	cause string
+	lost  bool
+}
+
+// selected gives a workload's pods the label that the Service selects.
+func selected(w *Workload) { w.TemplateLabels = MakeLabels(map[string]string{"app": "web"}) }
+
+var serviceCases = []serviceCase{
+	{"serving", func(b *bench) { b.service(1, 2) }, "", false},
+	{"none at the start, and old", func(b *bench) { b.service(1, 0) }, "no_matching_pods", true},
+	{"none at the start, and new", func(b *bench) { b.service(b.now-60, 0) }, "no_matching_pods", false},
+	{"new, and lost what it had", func(b *bench) {
+		b.service(b.now-60, 1)
+		b.store.Snapshot()
+		b.put(pod("a", both2(labelled, waiting("CrashLoopBackOff"))))
+		b.service(b.now-60, 0)
+	}, "pods_not_ready", true},
+	{"scaled to zero", func(b *bench) {
+		b.put(deployment(b, 0, 0, selected))
+		b.service(1, 0)
+	}, "scaled_to_zero", false},
+	{"scaled to zero, pods are forbidden", func(b *bench) {
+		b.store.Settle(Scope{Kind: Pods}, Forbidden)
+		b.put(deployment(b, 0, 0, selected))
+		b.service(1, 0)
+	}, "scaled_to_zero", false},
+	{"not scaled to zero, pods are forbidden", func(b *bench) {
+		b.store.Settle(Scope{Kind: Pods}, Forbidden)
+		b.put(deployment(b, 2, 0, selected))
+		b.service(1, 0)
+	}, "unknown", true},
+	{"scaling is forbidden", func(b *bench) {
+		b.store.Settle(Scope{Kind: Deployments}, Forbidden)
+		b.service(1, 0)
+	}, "unknown", true},
+	{"waking up from zero is no loss", func(b *bench) {
+		b.put(deployment(b, 0, 0, selected))
+		b.service(1, 0)
+		b.store.Snapshot()
+		b.put(deployment(b, 2, 0, selected))
+		b.put(pod("a", both2(labelled, waiting("ContainerCreating"))))
+	}, "pods_not_ready", false},
+	{"only terminating", func(b *bench) {
+		b.put(pod("a", both2(labelled, func(p *Pod) { p.Deleted = b.now + 30 })))
+		b.service(1, 0)
+	}, "only_terminating", true},
+	{"ready pods, no port", func(b *bench) {
+		b.put(pod("a", labelled))
+		b.service(1, 0)
+	}, "port_mismatch", true},
+}
+
 func TestServices(t *testing.T) {
-	scaledTo := func(n int32) func(*Workload) {
-		return func(w *Workload) { w.TemplateLabels = MakeLabels(map[string]string{"app": "web"}) }
-	}
-	tests := []struct {
-		name  string
-		play  func(b *bench)
-		cause string
-		lost  bool
-	}{
-		{"serving", func(b *bench) { b.service(1, 2) }, "", false},
-		{"none at the start, and old", func(b *bench) { b.service(1, 0) }, "no_matching_pods", true},
-		{"none at the start, and new", func(b *bench) { b.service(b.now-60, 0) }, "no_matching_pods", false},
-		{"new, and lost what it had", func(b *bench) {
-			b.service(b.now-60, 1)
-			b.store.Snapshot()
-			b.put(pod("a", both2(labelled, waiting("CrashLoopBackOff"))))
-			b.service(b.now-60, 0)
-		}, "pods_not_ready", true},
-		{"scaled to zero", func(b *bench) {
-			b.put(deployment(b, 0, 0, scaledTo(0)))
-			b.service(1, 0)
-		}, "scaled_to_zero", false},
-		{"scaled to zero, pods are forbidden", func(b *bench) {
-			b.store.Settle(Scope{Kind: Pods}, Forbidden)
-			b.put(deployment(b, 0, 0, scaledTo(0)))
-			b.service(1, 0)
-		}, "scaled_to_zero", false},
-		{"not scaled to zero, pods are forbidden", func(b *bench) {
-			b.store.Settle(Scope{Kind: Pods}, Forbidden)
-			b.put(deployment(b, 2, 0, scaledTo(2)))
-			b.service(1, 0)
-		}, "unknown", true},
-		{"scaling is forbidden", func(b *bench) {
-			b.store.Settle(Scope{Kind: Deployments}, Forbidden)
-			b.service(1, 0)
-		}, "unknown", true},
-		{"waking up from zero is no loss", func(b *bench) {
-			b.put(deployment(b, 0, 0, scaledTo(0)))
-			b.service(1, 0)
-			b.store.Snapshot()
-			b.put(deployment(b, 2, 0, scaledTo(2)))
-			b.put(pod("a", both2(labelled, waiting("ContainerCreating"))))
-		}, "pods_not_ready", false},
-		{"only terminating", func(b *bench) {
-			b.put(pod("a", both2(labelled, func(p *Pod) { p.Deleted = b.now + 30 })))
-			b.service(1, 0)
-		}, "only_terminating", true},
-		{"ready pods, no port", func(b *bench) {
-			b.put(pod("a", labelled))
-			b.service(1, 0)
-		}, "port_mismatch", true},
-	}
-	for _, test := range tests {
+	for _, test := range serviceCases {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(Services, EndpointSlices, Pods, Deployments)
 			test.play(b)

@@ -175,7 +175,7 @@ func (c *Cluster) Client() kubernetes.Interface { return c.client }
 func (c *Cluster) AdminConfig() *rest.Config {
 	config, err := c.credentials.config(c.Server(), Admin)
 	if err != nil {
-		panic(err) // newCredentials always makes Admin
+		panic("BUG: no credentials of the administrator: " + err.Error())
 	}
 	config.QPS = -1
 	return config
