@@ -53,7 +53,9 @@ func (s *space) restartFrom(count, n int32) {
 	if last := status.LastTerminationState.Terminated; last != nil && ended.Sub(last.FinishedAt.Time) < time.Second {
 		ended = metav1.NewTime(last.FinishedAt.Add(time.Second)) // the API keeps whole seconds
 	}
-	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ended, FinishedAt: ended}
+	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+		ExitCode: 1, Reason: "Error", StartedAt: ended, FinishedAt: ended,
+	}
 	if _, err := client().CoreV1().Pods(s.name).UpdateStatus(s.t.Context(), pod, metav1.UpdateOptions{}); err != nil {
 		s.t.Fatal(err)
 	}

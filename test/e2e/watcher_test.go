@@ -115,7 +115,9 @@ func (w *watcher) take(now scrape, err error) {
 }
 
 // await waits for a scrape that begins after a moment and meets the condition.
-func (w *watcher) await(ctx context.Context, after time.Time, what string, condition func(exporterproc.Metrics) error) (exporterproc.Metrics, error) {
+func (w *watcher) await(
+	ctx context.Context, after time.Time, what string, condition func(exporterproc.Metrics) error,
+) (exporterproc.Metrics, error) {
 	asked := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -263,8 +265,9 @@ func checkState(m exporterproc.Metrics, desired exporterproc.Sample) error {
 		return fmt.Errorf("the states are %v", states)
 	}
 	available := m.Sum("stability_workload_available_replicas", identity(desired)...)
-	if onReady := m.Select("stability_workload_on_ready_nodes_replicas", append(identity(desired), "state", "available")...); len(onReady) == 1 {
-		available = onReady[0].Value
+	onReady, isDaemonSet := m.Value("stability_workload_on_ready_nodes_replicas", append(identity(desired), "state", "available")...)
+	if isDaemonSet {
+		available = onReady
 	}
 	line := m.Sum("stability_workload_min_available_replicas", identity(desired)...)
 	if want := available == 0 && line > 0; (states["down"] == 1) != want {
