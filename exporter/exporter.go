@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -80,11 +81,18 @@ func serve(ctx context.Context, o *options, stdin io.Reader, stderr io.Writer, h
 	return exitOK
 }
 
+// gcPercent is the default of $GOGC: how much garbage may come up before it is collected, relative to what is in use. Lists of
+// the API server are almost all garbage, and they decide the peak of memory; docs/performance.md tells what it costs.
+const gcPercent = 50
+
 // limitMemory lets the garbage collector know the container's memory limit, and follow it, unless $GOMEMLIMIT is set.
 // The CPU limit needs no such help: since Go 1.25 the default of GOMAXPROCS follows the quota of the cgroup, also when
 // it changes (documentation of runtime.GOMAXPROCS).
 func limitMemory(ctx context.Context, loggers loggers) {
 	const ratio, refresh = 0.9, time.Minute
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	limit, err := memlimit.Set(memlimit.WithRatio(ratio), memlimit.WithRefreshInterval(ctx, refresh))
 	if err != nil {
 		level.Warn(loggers.own).Log("msg", "cannot find the container's memory limit, going without", "err", err)

@@ -86,6 +86,7 @@ func identity(o metav1.Object) state.Meta {
 		Namespace: name(o.GetNamespace()),
 		Name:      strings.Clone(text(o.GetName(), maxName)),
 		UID:       state.ParseUID(string(o.GetUID())),
+		Version:   resourceVersion(o),
 		Created:   moment(o.GetCreationTimestamp().Time),
 		Deleted:   momentOf(o.GetDeletionTimestamp()),
 	}
@@ -98,6 +99,15 @@ func identity(o metav1.Object) state.Meta {
 		}
 	}
 	return m
+}
+
+// resourceVersion is a decimal number; zero when it is none.
+func resourceVersion(o metav1.Object) uint64 {
+	n, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // validLabel reports whether the label can be stored as a line of state.Labels; the API accepts no other.

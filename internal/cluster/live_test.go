@@ -89,8 +89,8 @@ func TestLivePagesListsWhereTheServerCannotStream(t *testing.T) {
 		if c.watches() && !c.streamsList() && c.query.Get("resourceVersion") != "10" {
 			t.Errorf("the watch began at %q; want the version of the list", c.query.Get("resourceVersion"))
 		}
-		if !c.watches() && (c.query.Get("limit") != "500" || c.query.Get("resourceVersion") != "") {
-			t.Errorf("list with %v; want pages of 500 at the newest version", c.query)
+		if !c.watches() && (c.query.Get("limit") != "100" || c.query.Get("resourceVersion") != "") {
+			t.Errorf("list with %v; want pages of 100 at the newest version", c.query)
 		}
 	}
 	if got := o.stats(state.Nodes); got.WatchErrors != 0 || len(o.journal.all()) != 0 {

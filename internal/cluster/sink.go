@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
@@ -47,10 +48,21 @@ func (s *sink) convert(obj any) state.Object {
 	return nil
 }
 
+// listed converts an item of a list; of one that has not changed it is what the store holds already.
+func (s *sink) listed(obj any) state.Object {
+	if o, ok := obj.(metav1.Object); ok {
+		uid, version := state.ParseUID(string(o.GetUID())), resourceVersion(o)
+		if held := s.store.Held(s.scope.Kind, uid, version); held != nil {
+			return held
+		}
+	}
+	return s.convert(obj)
+}
+
 // Transformer implements cache.TransformingStore: the reflector keeps the objects of a streaming list in this form.
 func (s *sink) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
-		if object := s.convert(obj); object != nil {
+		if object := s.listed(obj); object != nil {
 			return compact{object}, nil
 		}
 		return nil, fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)

@@ -27,7 +27,7 @@ import (
 )
 
 // pageSize is the number of objects in a page where the server cannot stream lists.
-const pageSize = 500
+const pageSize = 100
 
 // watch keeps one scope of the store up to date until ctx is done.
 func (l *Live) watch(ctx context.Context, store *state.Store, k kind, m *monitor) {
@@ -163,7 +163,7 @@ func (w *watcher) list(ctx context.Context, _ metav1.ListOptions) (runtime.Objec
 			return nil, err
 		}
 		err = meta.EachListItem(page, func(item runtime.Object) error {
-			if object := w.sink.convert(item); object != nil {
+			if object := w.sink.listed(item); object != nil {
 				all.Items = append(all.Items, compact{object})
 			}
 			return nil

@@ -16,6 +16,9 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 	uid := obj.ObjectMeta().UID
 	table := s.tables[tableOf(obj)]
 	old := table[uid]
+	if old == obj {
+		return
+	}
 	table[uid] = obj
 	switch o := obj.(type) {
 	case *Pod:

@@ -82,11 +82,11 @@ func (s *Store) zoneViews(now Time) []ZoneView {
 	}
 	allFull := true
 	for _, z := range zones {
-		allFull = allFull && z.full()
+		allFull = allFull && (z.full() || z.size() == 0)
 	}
 	views := make([]ZoneView, 0, len(zones))
 	for _, z := range zones {
-		if !allFull {
+		if !allFull || z.size() == 0 {
 			z.view.EvictionLimit = z.evictionLimit()
 		}
 		views = append(views, z.view)
@@ -95,13 +95,14 @@ func (s *Store) zoneViews(now Time) []ZoneView {
 	return views
 }
 
+func (z *zoneAccount) size() int { return z.ready + z.notReady }
+
 func (z *zoneAccount) full() bool { return z.ready == 0 && z.notReady > 0 }
 
 // evictionLimit is what handleDisruption and setLimiterInZone of the node lifecycle controller come to for the states
 // of ComputeZoneState, while at least one zone is not in full disruption.
 func (z *zoneAccount) evictionLimit() float64 {
-	size := z.ready + z.notReady
-	switch {
+	switch size := z.size(); {
 	case z.full():
 		return evictionRate
 	case z.notReady > 2 && float32(z.notReady)/float32(size) >= unhealthyZoneShare:

@@ -207,6 +207,25 @@ func TestStateFileCountsTheGap(t *testing.T) {
 	}
 }
 
+// A source that lists anew may hand over the very objects that are held; nothing may come of it.
+func TestHeldObjectsMayBeListedAgain(t *testing.T) {
+	b := newBench(Deployments, ReplicaSets)
+	p := pod("a", func(p *Pod) { p.Version = 7 })
+	b.begin(p)
+	b.put(deployment(b, 1, 1, nil))
+	if b.store.Held(Pods, p.UID, 8) != nil || b.store.Held(Pods, p.UID, 0) != nil || b.store.Held(Pods, p.UID, 7) != Object(p) {
+		t.Fatal("held must be what has the version, and only that")
+	}
+	b.store.Replace(Scope{Kind: Pods}, []Object{p})
+	b.store.Delete(Scope{Kind: Pods}, pod("a", restarted(1, b.now, "Error")))
+	if counter, _ := b.restartsOf(t, "web"); counter != 1 {
+		t.Errorf("counter %d, want 1", counter)
+	}
+	if n := len(b.store.entities[WorkloadRef{Sym("shop"), Sym("web"), Sym(TypeDeployment)}].pods); n != 0 {
+		t.Errorf("%d pods are left", n)
+	}
+}
+
 // A save between the lists of two namespaces must not forget what is known of the second.
 func TestSaveBetweenTwoNamespaces(t *testing.T) {
 	inNamespace := func(name, namespace string, edit func(*Pod)) *Pod {

@@ -144,6 +144,7 @@ type Meta struct {
 	Namespace Symbol // empty for cluster-wide kinds
 	Name      string
 	UID       UID
+	Version   uint64 // resourceVersion, for telling an object from itself; zero when it is not known
 	Created   Time
 	Deleted   Time // deletionTimestamp: when it is due to be gone (grace included); zero while it is not being deleted
 	Owner     Owner

@@ -174,6 +174,17 @@ func (scope Scope) holds(obj Object) bool {
 	return scope.Namespace == "" || obj.ObjectMeta().Namespace.String() == scope.Namespace
 }
 
+// Held returns the object of the kind with the UID if it is of the version, else nil. A source that lists everything anew
+// hands over what is held instead of an equal copy; only one of each is then in memory.
+func (s *Store) Held(k Kind, uid UID, version uint64) Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if object := s.tables[k][uid]; object != nil && version != 0 && object.ObjectMeta().Version == version {
+		return object
+	}
+	return nil
+}
+
 // Apply takes new and changed objects of a scope that is being watched.
 func (s *Store) Apply(scope Scope, objects ...Object) {
 	s.mu.Lock()

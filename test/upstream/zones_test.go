@@ -163,14 +163,14 @@ func (p *picture) addZone(zone string) {
 	line := int(0.55 * float64(size))
 	counts := []int{0, 1, 2, 3, line - 1, line, line + 1, size - 1, size, size, p.random.IntN(size + 1)}
 	notReady := min(max(counts[p.random.IntN(len(counts))], 0), size)
-	excluded := []float64{0, 0, 0.3}[p.random.IntN(3)]
+	excluded := []float64{0, 0, 0.3, 1}[p.random.IntN(4)]
 	key := []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone}[p.random.IntN(2)]
 	for i := range size {
 		node := p.node(i >= notReady)
 		if zone != "" {
 			node.Labels[key] = zone
 		}
-		if i > 0 && p.random.Float64() < excluded {
+		if p.random.Float64() < excluded {
 			node.Labels["node.kubernetes.io/exclude-disruption"] = ""
 		}
 		p.nodes = append(p.nodes, node)
