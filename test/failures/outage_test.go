@@ -62,7 +62,7 @@ func TestOutageOfTheAPIServer(t *testing.T) {
 	before := awaitSteady(t, p)
 	for _, o := range outages(c, proxy) {
 		t.Run(strings.ReplaceAll(o.name, " ", "-"), func(t *testing.T) {
-			end := witnessed(t, p, wholeLike(before, o.mayDiffer))
+			defer witnessed(t, p, wholeLike(before, o.mayDiffer))()
 			lists := relists(t, p)
 			must(t, o.lose(t.Context()))
 			silence := heard(t, p)
@@ -86,7 +86,6 @@ func TestOutageOfTheAPIServer(t *testing.T) {
 			if now := relists(t, p); o.resumes && now != lists {
 				t.Errorf("%v resources were listed anew, although their history was known", now-lists)
 			}
-			end()
 		})
 	}
 	awaitHealed(t, p, before)
