@@ -26,10 +26,10 @@ var (
 	collectorDuration = selfGauge("stability_exporter_collector_duration_seconds",
 		"How long the last run of the collector took.", "collector")
 	informerSynced = selfGauge("stability_exporter_informer_synced",
-		"1 when the resource was listed completely and its changes are followed, 0 when not.", "resource")
+		"1 when the resource was listed completely and its changes are followed, 0 when not, or not wholly.", "resource")
 	informerUnavailable = selfSparse("stability_exporter_informer_unavailable",
-		"1 with the reason why a resource cannot be observed: forbidden, unsupported (by the server) or not_observed "+
-			"(it occurs nowhere in the manifests). What depends on it is unknown. Absent when it can be.", "resource", "reason")
+		"1 with the reason why a resource cannot be observed: forbidden, unsupported (by the server), not_observed "+
+			"(it occurs nowhere in the manifests) or partial (some of its objects may not be read). What depends on it is unknown. Absent when it can be.", "resource", "reason")
 	informerLastEvent = selfGauge("stability_exporter_informer_last_event_timestamp_seconds",
 		"When the resource was last heard of: a list, an event or a bookmark. Absent before the first.", "resource")
 	watchErrors = selfCounter("stability_exporter_watch_errors_total",

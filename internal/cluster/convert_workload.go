@@ -107,6 +107,7 @@ func convertDaemonSet(d *appsv1.DaemonSet, options convertOptions) *state.Worklo
 	w.Desired = count(s.DesiredNumberScheduled)
 	w.Current, w.Updated = count(s.CurrentNumberScheduled), count(s.UpdatedNumberScheduled)
 	w.Ready, w.Available = count(s.NumberReady), count(s.NumberAvailable)
+	w.Misscheduled = count(s.NumberMisscheduled)
 	w.HasStatus = options.Live || s.ObservedGeneration > 0 || w.Desired > 0 || hasCounts(w)
 	return w
 }

@@ -166,8 +166,8 @@ func (m *monitor) read() (before bool) {
 	return before
 }
 
-// objectRead takes how the GET of a single object of a watched scope went. The scope stays what it is: its metadata
-// is known all the same.
+// objectRead takes how the GET of a single object of a watched scope went. The scope stays observed: its metadata is
+// known all the same.
 func (m *monitor) objectRead(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -177,6 +177,7 @@ func (m *monitor) objectRead(err error) {
 			level.Info(m.logger).Log("msg", "single objects can be read now", "verb", "get", "namespace", m.namespace)
 		}
 		m.unreadable = false
+		m.store.SetPartial(m.scope, false)
 	case !errors.Is(err, context.Canceled):
 		m.watchErrors.Add(1)
 		if !m.unreadable {
@@ -184,6 +185,7 @@ func (m *monitor) objectRead(err error) {
 				"collectors", m.collectors, "err", err)
 		}
 		m.unreadable = true
+		m.store.SetPartial(m.scope, true)
 	}
 }
 

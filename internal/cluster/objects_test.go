@@ -158,11 +158,12 @@ func TestLiveToleratesThatReplicaSetsCannotBeRead(t *testing.T) {
 	})
 	o := observe(t, api, onlyReplicaSets, nil)
 	o.await("it is tried again", func() bool { return strings.Count(api.gets(), "bare") > 2 })
-	if !o.is(state.ReplicaSets, state.Synced)() || o.logged("level=warn", "verb=get", "resource=replicasets") != 1 {
-		t.Errorf("want synchronised metadata and one line, got %q", o.journal.all())
+	if !o.is(state.ReplicaSets, state.Partial)() || o.logged("level=warn", "verb=get", "resource=replicasets") != 1 {
+		t.Errorf("want the metadata and one line, got %q", o.journal.all())
 	}
 	close(granted)
 	o.await("the workload is there", func() bool { return o.workloads() == "replicaset/bare:1" })
+	o.await("the kind is whole", o.is(state.ReplicaSets, state.Synced))
 	o.await("the log says so", func() bool { return o.logged("level=info", "can be read now") == 1 })
 }
 

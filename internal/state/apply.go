@@ -190,6 +190,7 @@ func (s *Store) putAutoscaler(a *Autoscaler, now Time) {
 func (s *Store) putNode(old, n *Node) {
 	name := Sym(n.Name)
 	s.nodesByName[name] = n
+	n.beenReady = n.ready() || old != nil && old.beenReady
 	if old == nil || old.ready() != n.ready() || old.Zone != n.Zone {
 		s.touchAll()
 	}

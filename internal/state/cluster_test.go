@@ -90,6 +90,16 @@ func TestNodeClasses(t *testing.T) {
 	}
 }
 
+func TestNodeThatWasSeenReadyIsNotBootstrapping(t *testing.T) {
+	b := newBench(Nodes)
+	for _, ready := range []string{"False", "True", "Unknown", "Unknown"} {
+		b.put(node("n", "a", ready, func(n *Node) { n.Created, n.ReadySince = b.now-60, b.now-50 }))
+	}
+	if n := b.store.Snapshot().Nodes[0]; n.Class != Member {
+		t.Errorf("a node that died within its first minute is %s", NodeClasses[n.Class])
+	}
+}
+
 func TestRebootsCountFromWhenWeWatch(t *testing.T) {
 	b := newBench(Nodes)
 	for _, boot := range []string{"boot-1", "boot-1", "boot-2", "", "boot-3"} {
@@ -150,6 +160,16 @@ var serviceCases = []serviceCase{
 	{"scaling is forbidden", func(b *bench) {
 		b.store.Settle(Scope{Kind: Deployments}, Forbidden)
 		b.service(1, 0)
+	}, "unknown", false},
+	{"lost while scaling is forbidden", func(b *bench) {
+		b.store.Settle(Scope{Kind: Deployments}, Forbidden)
+		b.service(1, 1)
+		b.store.Snapshot()
+		b.service(1, 0)
+	}, "unknown", true},
+	{"ready pods that nobody enters", func(b *bench) {
+		b.put(pod("a", labelled))
+		b.service(1, 0)
 	}, "unknown", true},
 	{"waking up from zero is no loss", func(b *bench) {
 		b.put(deployment(b, 0, 0, selected))
@@ -165,6 +185,8 @@ var serviceCases = []serviceCase{
 	{"ready pods, no port", func(b *bench) {
 		b.put(pod("a", labelled))
 		b.service(1, 0)
+		b.put(&EndpointSlice{Meta: Meta{Namespace: Sym("shop"), Name: "web-1", UID: ParseUID("slice")}, Service: Sym("web"),
+			Endpoints: []Endpoint{{Target: ParseUID("a"), Serving: true}}})
 	}, "port_mismatch", true},
 }
 
@@ -204,6 +226,27 @@ func TestEndpointsAreCountedOncePerPod(t *testing.T) {
 	b.put(&Service{Meta: Meta{Namespace: Sym("shop"), Name: "external", UID: ParseUID("ext")}})
 	if n := len(b.store.Snapshot().Services); n != 1 {
 		t.Errorf("%d services, want 1: one without selector is not judged", n)
+	}
+}
+
+// A DaemonSet that does not tolerate the taint of a dead node is not desired there any more, and its pod stays for a
+// while: that must not hide a loss elsewhere.
+func TestDaemonNotWantedOnADeadNode(t *testing.T) {
+	b := newBench(Nodes, Pods, DaemonSets)
+	w := deployment(b, 2, 1, func(w *Workload) { w.Kind, w.Progressing, w.Misscheduled = DaemonSets, Condition{}, 1 })
+	for i, status := range []string{"True", "True", "Unknown"} {
+		name := fmt.Sprint("node-", i)
+		b.put(node(name, "a", status, nil))
+		b.put(pod(fmt.Sprint("d", i), func(p *Pod) {
+			p.Owner, p.Node = Owner{Kind: Sym("DaemonSet"), Name: Sym("web"), UID: w.UID}, Sym(name)
+			if i > 0 {
+				p.Ready = False
+			}
+		}))
+	}
+	b.put(w)
+	if v := b.workload(t); v.State != Degraded || v.OnReadyDesired != 2 || v.OnReadyAvailable != 1 {
+		t.Errorf("%s with %d of %d on ready nodes", v.State, v.OnReadyAvailable, v.OnReadyDesired)
 	}
 }
 

@@ -108,13 +108,16 @@ func (e *entity) controller() *Workload {
 			{&sum.Desired, w.Desired}, {&sum.Current, w.Current}, {&sum.Updated, w.Updated}, {&sum.Ready, w.Ready},
 			{&sum.Available, w.Available},
 		} {
-			*n.sum = int32(min(int64(*n.sum)+int64(n.of), math.MaxInt32))
+			*n.sum = capped(int64(*n.sum) + int64(n.of))
 		}
 		sum.Created = min(sum.Created, w.Created)
 		sum.HasStatus = sum.HasStatus && w.HasStatus
 	}
 	return &sum
 }
+
+// capped keeps a number of replicas that somebody made up within its type.
+func capped(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
 
 // judgement is what was decided of a workload at one moment.
 type judgement struct {
@@ -143,7 +146,9 @@ func (s *Store) judge(e *entity, now Time) judgement {
 	j.counted = j.available
 	if w.Kind == DaemonSets && podsKnown && s.observes(Nodes) {
 		j.onReady = true
-		j.desired = max(0, w.Desired-e.summary.notReadyNodes)
+		// A dead node whose taint the DaemonSet does not tolerate is no longer desired; its pod counts as misscheduled
+		// then. One that is misscheduled on a ready node counts on both sides.
+		j.desired = capped(int64(w.Desired) - int64(e.summary.notReadyNodes) + int64(w.Misscheduled))
 		j.counted = min(e.summary.availableOnReady, max(j.desired, 0))
 	}
 	if !w.HasStatus {

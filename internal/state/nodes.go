@@ -32,7 +32,7 @@ func (n *Node) class(now Time) NodeClass {
 	switch {
 	case n.Deleted != 0 || n.Leaving:
 		return Leaving
-	case !n.ready() && n.Created.Within(bootstrapTime, now) && (n.ReadySince == 0 || n.ReadySince.Sub(n.Created) < firstVerdict):
+	case !n.ready() && !n.beenReady && n.Created.Within(bootstrapTime, now) && (n.ReadySince == 0 || n.ReadySince.Sub(n.Created) < firstVerdict):
 		// Its Ready condition has not changed since the node registered: it never was ready.
 		return Bootstrapping
 	case n.Cordoned:

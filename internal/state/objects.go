@@ -59,6 +59,8 @@ type Workload struct {
 	Updated   int32
 	Ready     int32
 	Available int32
+	// Misscheduled are the pods of a DaemonSet on nodes that are not among the desired ones (any more).
+	Misscheduled int32
 
 	Strategy         Strategy
 	MaxUnavailable   IntOrPercent
@@ -199,6 +201,8 @@ type Node struct {
 	ExcludedFromDisruption bool
 	BootID                 Symbol
 	Conditions             []NodeCondition // other than Ready
+
+	beenReady bool // it was seen ready at least once
 }
 
 // ObjectKind implements Object.

@@ -9,6 +9,8 @@ type Observation uint8
 const (
 	// Synced: a complete list was taken and changes follow.
 	Synced Observation = iota
+	// Partial: as Synced, but some objects of the kind may not be read whole.
+	Partial
 	// NotObserved: the source does not hold the kind (a dump without it). Unknown, not empty.
 	NotObserved
 	// Unsupported: the server does not serve the kind.
@@ -21,7 +23,7 @@ const (
 
 // String names the observation for people.
 func (o Observation) String() string {
-	return [...]string{"synced", "not observed", "unsupported", "forbidden", "pending"}[o]
+	return [...]string{"synced", "partial", "not observed", "unsupported", "forbidden", "pending"}[o]
 }
 
 // Scope is one thing a source observes: a kind in one namespace, or in all of them when Namespace is empty.
@@ -32,6 +34,7 @@ type Scope struct {
 
 type scopeStatus struct {
 	observation Observation
+	partial     bool // some objects may not be read whole
 	everSynced  bool // restart counts of unknown pods are then known to be new
 	lastEvent   Time
 }

@@ -13,7 +13,8 @@ type serviceAccount struct {
 	ready   int32
 	dirty   bool
 
-	had bool // it had an endpoint that served, or is assumed to have had one
+	had  bool // it had an endpoint that served, or is assumed to have had one
+	seen bool // it was seen to have one
 }
 
 func (s *Store) service(key serviceKey) *serviceAccount {
@@ -58,7 +59,7 @@ func (s *Store) putService(svc *Service, now Time) {
 	a := s.service(serviceKey{svc.Namespace, Sym(svc.Name)})
 	if a.service == nil || a.service.UID != svc.UID {
 		// A Service that is not new is assumed to have had endpoints: an exporter that starts in an outage tells it.
-		a.had = !svc.Created.Within(s.grace(), now)
+		a.had, a.seen = !svc.Created.Within(s.grace(), now), false
 	}
 	a.service, a.dirty = svc, true
 }
@@ -101,14 +102,9 @@ func (s *Store) serviceViews() []ServiceView {
 		}
 		v := ServiceView{Namespace: key.namespace.String(), Name: key.name.String(), ReadyEndpoints: a.count()}
 		if v.ReadyEndpoints > 0 {
-			a.had = true
+			a.had, a.seen = true, true
 		} else {
-			v.Cause = s.noEndpointsCause(a)
-			// What somebody scaled to zero is not lost, and until it serves again it has nothing to lose.
-			if v.Cause == "scaled_to_zero" {
-				a.had = false
-			}
-			v.Lost = a.had
+			v.Cause, v.Lost = s.judgeEmpty(a)
 		}
 		views = append(views, v)
 	}
@@ -116,48 +112,77 @@ func (s *Store) serviceViews() []ServiceView {
 	return views
 }
 
-func (s *Store) noEndpointsCause(a *serviceAccount) string {
-	selector := a.service.Selector
-	matched, live, ready := 0, 0, 0
-	scaledToZero, wanted := false, false
-	for _, e := range s.entitiesIn(a.service.Namespace) {
+// backing is what could stand behind a Service.
+type backing struct {
+	matched, live, ready int  // pods its selector selects
+	off, wanted          bool // workloads of such pods that are scaled to zero, and that are not
+}
+
+func (s *Store) backingOf(svc *Service) backing {
+	var b backing
+	for _, e := range s.entitiesIn(svc.Namespace) {
 		for _, p := range e.pods {
-			if !selector.Matches(p.Labels) || p.Phase == PhaseSucceeded || p.Phase == PhaseFailed {
+			if !svc.Selector.Matches(p.Labels) || p.Phase == PhaseSucceeded || p.Phase == PhaseFailed {
 				continue
 			}
-			matched++
+			b.matched++
 			if p.Deleted == 0 {
-				live++
+				b.live++
 				if p.Ready == True {
-					ready++
+					b.ready++
 				}
 			}
 		}
-		if w := e.controller(); w != nil && selector.Matches(w.TemplateLabels) {
-			scaledToZero = scaledToZero || w.Desired == 0
-			wanted = wanted || w.Desired > 0
+		if w := e.controller(); w != nil && svc.Selector.Matches(w.TemplateLabels) {
+			b.off = b.off || w.Desired == 0
+			b.wanted = b.wanted || w.Desired > 0
 		}
 	}
+	return b
+}
+
+// judgeEmpty says why a Service has no endpoint, and whether it has lost what it had.
+func (s *Store) judgeEmpty(a *serviceAccount) (cause string, lost bool) {
+	b := s.backingOf(a.service)
+	switch cause = s.emptyCause(a, b); {
+	case cause == "scaled_to_zero":
+		// What somebody scaled to zero is not lost, and until it serves again it has nothing to lose.
+		a.had, a.seen = false, false
+	case cause == "unknown" && !b.wanted && b.live == 0:
+		// It may have been scaled to zero: the assumption that it had endpoints is not enough to accuse.
+		return cause, a.seen
+	}
+	return cause, a.had
+}
+
+func (s *Store) emptyCause(a *serviceAccount, b backing) string {
 	podsKnown := s.observes(Pods)
 	switch {
-	case scaledToZero && live == 0 && (podsKnown || !wanted):
+	case b.off && b.live == 0 && (podsKnown || !b.wanted):
 		return "scaled_to_zero"
-	case !podsKnown, matched == 0 && !s.observesWorkloads():
+	case !podsKnown, b.matched == 0 && !s.observesWorkloads():
 		return "unknown"
-	case matched == 0:
+	case b.matched == 0:
 		return "no_matching_pods"
-	case live == 0:
+	case b.live == 0:
 		return "only_terminating"
-	case ready > 0 && (a.hasPortlessEndpoint() || len(a.slices) > 0):
+	case b.ready == 0:
+		return "pods_not_ready"
+	case a.hasPortlessEndpoint():
 		return "port_mismatch"
 	}
-	return "pods_not_ready"
+	return "unknown" // pods are ready and nobody has entered them: the endpoint slice controller is behind, or gone
 }
 
 // observesWorkloads reports whether every workload that may have been scaled to zero is seen.
 func (s *Store) observesWorkloads() bool {
 	for _, k := range []Kind{Deployments, StatefulSets, DaemonSets, ReplicaSets} {
 		if s.known[k] && !s.observes(k) {
+			return false
+		}
+	}
+	for scope, status := range s.scopes {
+		if scope.Kind == ReplicaSets && status.partial {
 			return false
 		}
 	}

@@ -254,6 +254,14 @@ func (s *Store) forgetWindows(scope Scope) {
 	}
 }
 
+// SetPartial says whether some objects of a scope that is observed otherwise may not be read whole.
+func (s *Store) SetPartial(scope Scope, partial bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scope(scope).partial = partial
+	s.generation++
+}
+
 // observationChanged makes every summary anew: a cause that a kind would tell is known now, or no longer.
 func (s *Store) observationChanged(k Kind) {
 	s.recount()

@@ -214,7 +214,11 @@ func (s *Store) resourceViews() []ResourceView {
 			if !declared || status.lastEvent < view.LastEvent {
 				view.LastEvent = status.lastEvent
 			}
-			view.Observation, declared = max(view.Observation, status.observation), true
+			observation := status.observation
+			if observation == Synced && status.partial {
+				observation = Partial
+			}
+			view.Observation, declared = max(view.Observation, observation), true
 		}
 		if declared {
 			views = append(views, view)

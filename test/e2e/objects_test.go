@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -51,22 +50,6 @@ func awaitNode(t *testing.T, what string, expected ...sample) {
 	})
 }
 
-// awaitAge waits until a node is too old to pass for one that is still starting when it dies.
-func awaitAge(t *testing.T, name string) {
-	t.Helper()
-	const bootstrapping = 90 * time.Second
-	node, err := client().CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = cluster.Await(t.Context(), bootstrapping+patience, "the node to grow old", func(context.Context) (bool, error) {
-		return time.Since(node.CreationTimestamp.Time) > bootstrapping, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestDeadNode(t *testing.T) {
 	s := newSpace(t)
 	nodes := nodesOf(t, doomedZone)
@@ -83,7 +66,6 @@ func TestDeadNode(t *testing.T) {
 		is(0, "stability_workload_survivable_ratio", "workload", "web", "topology", "zone"),
 		is(4, "stability_workload_zone_available_replicas", "workload", "web", "zone", doomedZone),
 		is(4, "stability_service_ready_endpoints", "service", "web"))
-	awaitAge(t, nodes[0])
 	if err := shared.cluster.FailNode(t.Context(), nodes[0]); err != nil {
 		t.Fatal(err)
 	}

@@ -159,19 +159,19 @@ func (d denial) test(t *testing.T, c *cluster.Cluster, reference *exporterproc.P
 	must(t, err)
 	p := start(t, kubeconfig)
 	p.AwaitReady(t)
-	lost, unsynced, line := loss(t)[d.resource], d.resource, "cannot observe resource"
+	lost, unsynced, line, why := loss(t)[d.resource], d.resource, "cannot observe resource", "forbidden"
 	switch {
 	case d.verb == "list" && streams:
 		lost, unsynced, line = func(exporterproc.Sample) bool { return false }, "", ""
 	case d.verb == "get" && d.resource == "replicasets": // their metadata is known all the same
-		lost, unsynced, line = ofType(t, "replicaset"), "", "cannot read single objects"
+		lost, unsynced, line, why = ofType(t, "replicaset"), "replicasets", "cannot read single objects", "partial"
 	}
 	p.Await(t, 30*time.Second, "all that can be known", func(m exporterproc.Metrics) error {
 		return d.agrees(t, m, reference, lost)
 	})
 	m, err := p.Scrape(t.Context())
 	must(t, err)
-	expectSynced(t, m, unsynced)
+	expectUnavailable(t, m, why, unsynced)
 	if unsynced != "" {
 		d.expectCauses(t, m)
 	}
@@ -234,8 +234,14 @@ func (d denial) expectCauses(t *testing.T, m exporterproc.Metrics) {
 	}
 }
 
-// expectSynced checks that every resource is synchronised but the given one, which is forbidden; "" for none.
+// expectSynced checks that every resource is synchronised but the given ones, which are forbidden.
 func expectSynced(t *testing.T, m exporterproc.Metrics, forbidden ...string) {
+	t.Helper()
+	expectUnavailable(t, m, "forbidden", forbidden...)
+}
+
+// expectUnavailable checks that every resource is synchronised but the given ones, for the given reason.
+func expectUnavailable(t *testing.T, m exporterproc.Metrics, reason string, forbidden ...string) {
 	t.Helper()
 	synced := m.Select("stability_exporter_informer_synced")
 	if len(synced) < 10 {
@@ -248,7 +254,7 @@ func expectSynced(t *testing.T, m exporterproc.Metrics, forbidden ...string) {
 			t.Errorf("synchronised is %v of %s", sample.Value, resource)
 		}
 		reasons := m.Select("stability_exporter_informer_unavailable", "resource", resource)
-		if (len(reasons) == 1 && reasons[0].Labels["reason"] == "forbidden") != denied || len(reasons) > 1 {
+		if (len(reasons) == 1 && reasons[0].Labels["reason"] == reason) != denied || len(reasons) > 1 {
 			t.Errorf("%s is unavailable for %v", resource, reasons)
 		}
 	}
