@@ -229,6 +229,57 @@ func TestEndpointsAreCountedOncePerPod(t *testing.T) {
 	}
 }
 
+// Two of ten nodes are dead: a fifth is missing, and where daemons can run none is.
+func TestDaemonsOnDeadNodesAreNoDamage(t *testing.T) {
+	b := newBench(Nodes, Pods, DaemonSets)
+	w := deployment(b, 10, 8, func(w *Workload) { w.Kind, w.Progressing = DaemonSets, Condition{} })
+	for i := range 10 {
+		name, status, ready := fmt.Sprint("node-", i), "True", True
+		if i < 2 {
+			status, ready = "Unknown", False
+		}
+		b.put(node(name, "a", status, nil))
+		b.put(pod(fmt.Sprint("d", i), func(p *Pod) {
+			p.Owner, p.Node, p.Ready = Owner{Kind: Sym("DaemonSet"), Name: Sym("web"), UID: w.UID}, Sym(name), ready
+		}))
+	}
+	b.put(w)
+	v := b.workload(t)
+	if v.State != Healthy || v.OnReadyDesired != 8 || v.OnReadyAvailable != 8 || v.Desired != 10 || v.Available != 8 {
+		t.Errorf("%+v", v)
+	}
+	if diff := cmp.Diff([]Count{{"node_not_ready", 2}}, v.Causes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSurvivors(t *testing.T) {
+	tests := []struct {
+		name       string
+		nodes      []string // of the pods; the first letter is the zone
+		node, zone float64
+	}{
+		{"both on one node", []string{"a1", "a1"}, 0, 0},
+		{"two nodes of a zone", []string{"a1", "a2"}, 0.5, 0},
+		{"two zones", []string{"a1", "b1"}, 0.5, 0.5},
+		{"uneven", []string{"a1", "a1", "a2", "b1"}, 0.5, 0.25},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(Nodes, Pods, Deployments)
+			n := int32(len(test.nodes))
+			b.put(deployment(b, n, n, nil))
+			for i, name := range test.nodes {
+				b.put(node(name, name[:1], "True", nil))
+				b.put(pod(fmt.Sprint("p", i), func(p *Pod) { p.Node = Sym(name) }))
+			}
+			if v := b.workload(t); v.SurvivableNode != test.node || v.SurvivableZone != test.zone {
+				t.Errorf("node %v zone %v, want %v %v", v.SurvivableNode, v.SurvivableZone, test.node, test.zone)
+			}
+		})
+	}
+}
+
 // A DaemonSet that does not tolerate the taint of a dead node is not desired there any more, and its pod stays for a
 // while: that must not hide a loss elsewhere.
 func TestDaemonNotWantedOnADeadNode(t *testing.T) {
