@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
 const dump = `{"apiVersion": "v1", "kind": "List", "items": [
@@ -22,21 +24,46 @@ const dump = `{"apiVersion": "v1", "kind": "List", "items": [
  "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-31T09:00:00Z",
   "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}]}`
 
-// The program as it is shipped: what kubectl prints goes in, metrics come out, and a signal ends it in order.
-func TestBinaryJudgesADumpFromStdin(t *testing.T) {
+// launch builds the program, starts it over manifests and waits until it has read them.
+func launch(t *testing.T, stdin string, flags ...string) (*running, *exec.Cmd) {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), programName)
 	if output, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the program: %v\n%s", err, output)
 	}
 	r := &running{t: t, log: new(logBuffer), client: trusting(nil)}
-	command := exec.Command(binary, "--manifests=-", "--web.listen-address=127.0.0.1:0", "--collector.node", "--no-collector.restart")
-	command.Stdin, command.Stderr, command.Env = strings.NewReader(dump), r.log, os.Environ()
+	command := exec.Command(binary, append([]string{"--web.listen-address=127.0.0.1:0"}, flags...)...)
+	command.Stdin, command.Stderr, command.Env = strings.NewReader(stdin), r.log, os.Environ()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer command.Process.Kill()
+	t.Cleanup(func() {
+		if command.ProcessState == nil {
+			_ = command.Process.Kill()
+			_ = command.Wait()
+		}
+	})
 	r.awaitAddress()
 	eventually(t, "the dump is read", func() bool { return r.get("/readyz").StatusCode == 200 })
+	return r, command
+}
+
+// The whole answer to a scrape of the sample cluster, the exporter's own families and those of its libraries included,
+// passes the linter of Prometheus.
+func TestWholeExpositionPassesTheLinter(t *testing.T) {
+	r, _ := launch(t, "", "--manifests=../examples/erp-cluster", "--state.file="+filepath.Join(t.TempDir(), "state"))
+	problems, err := promlint.New(strings.NewReader(r.get("/metrics").text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// The program as it is shipped: what kubectl prints goes in, metrics come out, and a signal ends it in order.
+func TestBinaryJudgesADumpFromStdin(t *testing.T) {
+	r, command := launch(t, dump, "--manifests=-", "--collector.node", "--no-collector.restart")
 	text := r.get("/metrics").text
 	for series, want := range map[string]string{
 		`stability_workload_state{namespace="shop",workload="web",workload_type="deployment",state="degraded"}`: "1",
