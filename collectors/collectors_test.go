@@ -226,6 +226,7 @@ stability_container_terminations_total{namespace,workload,workload_type,containe
 stability_cronjob_last_run_failed{namespace,workload,workload_type}
 stability_hpa_limited{namespace,horizontalpodautoscaler,workload,workload_type,reason}
 stability_image_pull_failing_pods{namespace,workload,workload_type,registry}
+stability_inspection_baseline_timestamp_seconds{}
 stability_lease_renewed_timestamp_seconds{lease,node}
 stability_node_condition_problem{node,zone,condition}
 stability_node_cordoned{node,zone}
@@ -252,6 +253,7 @@ stability_workload_paused{namespace,workload,workload_type}
 stability_workload_pod_disruptions_total{namespace,workload,workload_type,reason}
 stability_workload_ready_replicas{namespace,workload,workload_type}
 stability_workload_restart_delta{namespace,workload,workload_type,window}
+stability_workload_restarts_since_inspection{namespace,workload,workload_type}
 stability_workload_rollout_last_progress_timestamp_seconds{namespace,workload,workload_type}
 stability_workload_rollout_restarts{namespace,workload,workload_type}
 stability_workload_rollout_started_timestamp_seconds{namespace,workload,workload_type}

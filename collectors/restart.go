@@ -31,6 +31,12 @@ var (
 		"When a container of this name last ended and was restarted, in Unix seconds, and why it ended. No series means that no "+
 			"restart is known.",
 		withLabels(workloadLabels, "container", "reason")...)
+	restartsSinceInspection = sparseGauge("stability_workload_restarts_since_inspection",
+		"Container restarts of the workload since somebody last went over the cluster and was content (POST /-/inspected). "+
+			"No series means none, or that nobody ever did: see stability_inspection_baseline_timestamp_seconds.",
+		workloadLabels...)
+	inspectionBaseline = sparseGauge("stability_inspection_baseline_timestamp_seconds",
+		"When somebody last went over the cluster and was content, in Unix seconds. No series means that nobody ever did.")
 	podDisruptions = sparseCounter("stability_workload_pod_disruptions_total",
 		"Pods the workload lost to something other than its own controller, by reason: eviction, preemption, a taint, a lost or "+
 			"stopped node. No series means that none was lost since the exporter began to watch.",
@@ -47,7 +53,8 @@ func restartSpec() Spec {
 		Default: true,
 		Reads:   workloadKinds | state.KindSet(state.CronJobs, state.Jobs, state.Pods),
 		Families: []*Family{
-			containerRestarts, containerTerminations, restartDelta, oomKillDelta, lastRestart, podDisruptions,
+			containerRestarts, containerTerminations, restartDelta, oomKillDelta, restartsSinceInspection,
+			inspectionBaseline, lastRestart, podDisruptions,
 		},
 		New: func(log.Logger) Collector { return restart{} },
 	}
@@ -58,6 +65,9 @@ func (restart) Collect(s *state.Snapshot, emit *Emitter) error {
 	if !s.Observed(state.KindSet(state.Pods)) {
 		return nil
 	}
+	if s.Inspected != 0 {
+		emit.Emit(inspectionBaseline, float64(s.Inspected))
+	}
 	for i := range s.Restarts {
 		r := &s.Restarts[i]
 		samples := emit.workload(r.Ref)
@@ -67,6 +77,9 @@ func (restart) Collect(s *state.Snapshot, emit *Emitter) error {
 		}
 		for j, window := range state.OOMWindows {
 			samples.emit(oomKillDelta, float64(r.OOMKills[j]), window)
+		}
+		if s.Inspected != 0 && r.SinceInspection != 0 {
+			samples.emit(restartsSinceInspection, float64(r.SinceInspection))
 		}
 		for _, d := range r.Disruptions {
 			if d.N != 0 {

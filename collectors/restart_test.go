@@ -3,6 +3,7 @@
 package collectors
 
 import (
+	"strings"
 	"testing"
 
 	"stability-exporter/internal/state"
@@ -10,6 +11,7 @@ import (
 
 func TestRestartExposition(t *testing.T) {
 	golden(t, "restart.txt", collect(t, specOf(t, Options{}, "restart"), observed(&state.Snapshot{
+		Inspected: 1_794_990_000,
 		Restarts: []state.RestartView{
 			{
 				Ref:         ref("shop", "", ""),
@@ -26,10 +28,17 @@ func TestRestartExposition(t *testing.T) {
 					},
 					{Name: "migrate", Type: state.InitContainer},
 				},
-				Deltas: [...]uint64{1, 4, 12}, OOMKills: [...]uint64{3, 9},
+				Deltas: [...]uint64{1, 4, 12}, OOMKills: [...]uint64{3, 9}, SinceInspection: 5,
 			},
 		},
 	}, state.Pods)))
+}
+
+func TestNothingCountsSinceAnInspectionThatNeverWas(t *testing.T) {
+	s := observed(&state.Snapshot{Restarts: []state.RestartView{{Ref: ref("shop", "web", "deployment"), SinceInspection: 5}}}, state.Pods)
+	if text := collect(t, specOf(t, Options{}, "restart"), s); strings.Contains(string(text), "inspection") {
+		t.Errorf("%s", text)
+	}
 }
 
 func TestRestartsNeedPods(t *testing.T) {

@@ -61,6 +61,23 @@ func TestWholeExpositionPassesTheLinter(t *testing.T) {
 	}
 }
 
+// Somebody went over the cluster: what restarts from then on is counted, also by the next process.
+func TestInspectionOutlivesTheProcess(t *testing.T) {
+	const baseline = "stability_inspection_baseline_timestamp_seconds"
+	flags := []string{"--manifests=../examples/erp-cluster", "--state.file=" + filepath.Join(t.TempDir(), "state")}
+	first, command := launch(t, "", flags...)
+	check(t, "baseline at first", sampleOf(first.get("/metrics").text, baseline), "")
+	check(t, "status", first.do("POST", "http://"+first.address+"/-/inspected").StatusCode, 200)
+	want := sampleOf(first.get("/metrics").text, baseline)
+	if want == "" {
+		t.Fatal("no baseline after an inspection")
+	}
+	_ = command.Process.Kill()
+	_ = command.Wait()
+	second, _ := launch(t, "", flags...)
+	check(t, "baseline of the next process", sampleOf(second.get("/metrics").text, baseline), want)
+}
+
 // The program as it is shipped: what kubectl prints goes in, metrics come out, and a signal ends it in order.
 func TestBinaryJudgesADumpFromStdin(t *testing.T) {
 	r, command := launch(t, dump, "--manifests=-", "--collector.node", "--no-collector.restart")

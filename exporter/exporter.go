@@ -191,6 +191,13 @@ func (e *exporter) reload() error {
 	return nil
 }
 
+// inspected takes that somebody went over the cluster: restarts count from now on, also after a restart of ours.
+func (e *exporter) inspected() {
+	e.store.MarkInspected()
+	e.saved.save()
+	level.Info(e.loggers.own).Log("msg", "inspected, restarts are counted from now on")
+}
+
 // reloadOn reloads at every signal until the context is done.
 func (e *exporter) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 	for {

@@ -27,6 +27,7 @@ func (e *exporter) routes() routes {
 		metrics:       newScrapeHandler(e.gatherer, e.options.maxScrapes, e.loggers.own),
 		ready:         e.serveReady,
 		reload:        e.reload,
+		inspected:     e.inspected,
 		landing:       landingHandler(e.landing, e.loggers.own),
 		profiling:     e.options.profiling,
 	}

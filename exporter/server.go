@@ -19,6 +19,7 @@ const (
 	healthPath    = "/healthz"
 	readyPath     = "/readyz"
 	reloadPath    = "/-/reload"
+	inspectedPath = "/-/inspected"
 	profilingPath = "/debug/pprof/"
 )
 
@@ -39,6 +40,7 @@ type routes struct {
 	metrics       http.Handler
 	ready         http.HandlerFunc
 	reload        func() error
+	inspected     func()
 	landing       http.Handler
 	profiling     bool
 }
@@ -54,6 +56,10 @@ func (r routes) handler() http.Handler {
 			return
 		}
 		fmt.Fprintln(w, "configuration reloaded")
+	})
+	mux.HandleFunc("POST "+inspectedPath, func(w http.ResponseWriter, _ *http.Request) {
+		r.inspected()
+		fmt.Fprintln(w, "restarts are counted from now on")
 	})
 	mux.Handle("GET /{$}", r.landing)
 	if r.profiling {

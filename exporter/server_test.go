@@ -70,6 +70,8 @@ func TestAnswersByMethodAndPath(t *testing.T) {
 		{"GET", "/nothing", http.StatusNotFound},
 		{"GET", "/-/reload", http.StatusMethodNotAllowed},
 		{"POST", "/-/reload", http.StatusOK},
+		{"GET", "/-/inspected", http.StatusMethodNotAllowed},
+		{"POST", "/-/inspected", http.StatusOK},
 		{"GET", "/debug/pprof/", http.StatusNotFound},
 	} {
 		answer := r.do(c.method, "http://"+r.address+c.path)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -22,13 +23,15 @@ const (
 	maxStateSize = 256 << 20
 )
 
-// stateFile keeps what would be lost with the process: restart counts and availability baselines.
+// stateFile keeps what would be lost with the process: restart counts, and since when they are counted.
 type stateFile struct {
 	path   string // empty: nothing is kept
 	kept   keeper
 	self   *selfMetrics
 	logger log.Logger
-	failed bool // whether the last save did
+
+	mu     sync.Mutex // held while saving
+	failed bool       // whether the last save did
 }
 
 // keeper is what a stateFile keeps.
@@ -92,6 +95,8 @@ func (f *stateFile) save() {
 	if f.path == "" {
 		return
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	saved, err := f.kept.Export()
 	if err == nil && saved == nil {
 		return // nothing is known yet: what an earlier run has saved stays

@@ -15,6 +15,7 @@ const stateVersion = 1
 type savedState struct {
 	Version   int             `json:"version"`
 	Scopes    []string        `json:"scopes"` // namespaces whose pods were all known; "" for all of them
+	Inspected Time            `json:"inspected,omitempty"`
 	Workloads []savedWorkload `json:"workloads"`
 	Pods      []savedPod      `json:"pods"` // those with a restart; any other of the scopes had none
 }
@@ -26,6 +27,7 @@ type savedWorkload struct {
 	Containers  []savedContainer `json:"containers,omitempty"`
 	Log         []restartEntry   `json:"log,omitempty"`
 	Disruptions []Count64        `json:"disruptions,omitempty"`
+	Inspected   uint64           `json:"inspected,omitempty"`
 }
 
 type savedContainer struct {
@@ -96,7 +98,7 @@ func (s *Store) Export() ([]byte, error) {
 }
 
 func (s *Store) save() savedState {
-	saved := savedState{Version: stateVersion}
+	saved := savedState{Version: stateVersion, Inspected: s.inspected}
 	for scope, status := range s.scopes {
 		if scope.Kind == Pods && status.everSynced {
 			saved.Scopes = append(saved.Scopes, scope.Namespace)
@@ -133,6 +135,7 @@ func (s *Store) saveImported(saved *savedState) {
 
 func (e *entity) save() savedWorkload {
 	w := savedWorkload{Namespace: e.ref.Namespace.String(), Name: e.ref.Name.String(), Type: e.ref.Type.String()}
+	w.Inspected = e.restarts.inspected
 	w.Log = append(w.Log, e.restarts.log...)
 	w.Disruptions = append(w.Disruptions, e.restarts.disruptions...)
 	for _, c := range e.restarts.containers {
@@ -177,6 +180,7 @@ func (s *Store) Import(data []byte) error {
 		}
 		s.imported.pods[p.UID] = p
 	}
+	s.inspected = saved.Inspected
 	for _, w := range saved.Workloads {
 		s.entity(WorkloadRef{Sym(w.Namespace), Sym(w.Name), Sym(w.Type)}).restore(w)
 	}
@@ -215,4 +219,5 @@ func (e *entity) restore(w savedWorkload) {
 			last: c.Last, lastReason: c.LastReason,
 		})
 	}
+	e.restarts.inspected = min(w.Inspected, e.restarts.total())
 }

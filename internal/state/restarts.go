@@ -12,6 +12,7 @@ type restartAccount struct {
 	containers  []containerAccount
 	log         []restartEntry // by time
 	disruptions []Count64
+	inspected   uint64 // restarts of all containers at the last inspection
 }
 
 type containerAccount struct {
@@ -45,6 +46,15 @@ func (a *restartAccount) container(name Symbol, kind ContainerType) *containerAc
 	}
 	a.containers = append(a.containers, containerAccount{name: name, kind: kind})
 	return &a.containers[len(a.containers)-1]
+}
+
+// total is the sum of the containers' counters.
+func (a *restartAccount) total() uint64 {
+	n := uint64(0)
+	for i := range a.containers {
+		n += a.containers[i].restarts
+	}
+	return n
 }
 
 // countedPod says what of a pod that is seen for the first time counts.

@@ -207,6 +207,31 @@ func TestStateFileCountsTheGap(t *testing.T) {
 	}
 }
 
+func TestRestartsSinceTheInspection(t *testing.T) {
+	b := newBench(Deployments)
+	b.begin(pod("a", nil))
+	b.put(pod("a", restarted(3, b.now, "Error")))
+	b.store.MarkInspected()
+	marked := b.now
+	b.now += minute
+	b.put(pod("a", restarted(5, b.now, "Error")))
+	data, err := b.store.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := newBench(Deployments)
+	if err := next.store.Import(data); err != nil {
+		t.Fatal(err)
+	}
+	next.begin(pod("a", restarted(6, next.now, "Error")))
+	for i, store := range []*Store{b.store, next.store} {
+		s := store.Snapshot()
+		if want := uint64(2 + i); s.Inspected != marked || s.Restarts[0].SinceInspection != want {
+			t.Errorf("%d restarts since %d, want %d since %d", s.Restarts[0].SinceInspection, s.Inspected, want, marked)
+		}
+	}
+}
+
 // A source that lists anew may hand over the very objects that are held; nothing may come of it.
 func TestHeldObjectsMayBeListedAgain(t *testing.T) {
 	b := newBench(Deployments, ReplicaSets)

@@ -19,6 +19,9 @@ type Snapshot struct {
 	Leases      []LeaseView      // needs Leases
 	Resources   []ResourceView   // how well each kind is observed
 
+	// Inspected is when MarkInspected was last called; zero means never, and RestartView.SinceInspection means nothing.
+	Inspected Time
+
 	observed Kinds
 }
 
@@ -136,6 +139,8 @@ type RestartView struct {
 	Deltas      [len(RestartWindows)]uint64
 	OOMKills    [len(OOMWindows)]uint64
 	Disruptions []Count64 // pods lost by reason
+	// SinceInspection counts the restarts after Snapshot.Inspected.
+	SinceInspection uint64
 }
 
 // NodeClass is the value of the label class of stability_zone_nodes.

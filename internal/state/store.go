@@ -39,6 +39,7 @@ type Store struct {
 	settled    Kinds           // pending in no scope
 	known      [kindCount]bool // declared by a source
 	tables     [kindCount + 1]map[UID]Object
+	inspected  Time            // when somebody last went over everything; zero: nobody did
 	imported   *importedCounts // restart counts of a state file whose scopes are not synchronised yet
 
 	entities    map[WorkloadRef]*entity
@@ -172,6 +173,18 @@ func (s *Store) sweep(scope Scope, listed map[UID]struct{}) {
 
 func (scope Scope) holds(obj Object) bool {
 	return scope.Namespace == "" || obj.ObjectMeta().Namespace.String() == scope.Namespace
+}
+
+// MarkInspected notes that somebody has gone over everything and is content with it: restarts are counted anew from here
+// in RestartView.SinceInspection. The moment outlives the process through Export.
+func (s *Store) MarkInspected() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inspected = s.now()
+	for _, e := range s.entities {
+		e.restarts.inspected = e.restarts.total()
+	}
+	s.generation++
 }
 
 // Held returns the object of the kind with the UID if it is of the version, else nil. A source that lists everything anew

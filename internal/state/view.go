@@ -17,7 +17,7 @@ func (s *Store) Snapshot() *Snapshot {
 		return s.snapshot
 	}
 	s.prune()
-	snap := &Snapshot{Now: now, Generation: s.generation, observed: s.observed}
+	snap := &Snapshot{Now: now, Generation: s.generation, observed: s.observed, Inspected: s.inspected}
 	snap.Resources = s.resourceViews()
 	snap.Zones = s.zoneViews(now)
 	s.viewEntities(snap)
@@ -138,7 +138,7 @@ func (s *Store) viewPods(v *WorkloadView, e *entity, snap *Snapshot) {
 
 func (e *entity) restartView(now Time) RestartView {
 	a := &e.restarts
-	v := RestartView{Ref: e.ref, Disruptions: slices.Clone(a.disruptions)}
+	v := RestartView{Ref: e.ref, Disruptions: slices.Clone(a.disruptions), SinceInspection: a.total() - a.inspected}
 	for _, c := range a.containers {
 		v.Containers = append(v.Containers, ContainerRestarts{
 			Name: c.name.String(), Type: c.kind, Restarts: c.restarts, Terminations: slices.Clone(c.terminations),
