@@ -206,7 +206,7 @@ func (d denial) agrees(t *testing.T, m exporterproc.Metrics, reference *exporter
 func (d denial) exempt(s exporterproc.Sample) bool {
 	switch d.resource {
 	case "pods", "deployments", "statefulsets", "daemonsets", "replicasets":
-		return d.verb != "get" && whyServicesAreEmpty(s)
+		return whyServicesAreEmpty(s)
 	case "jobs":
 		return s.Labels["workload"] == "" && s.Labels["container"] == "job"
 	}
