@@ -67,6 +67,46 @@ func typicalSnapshot(n int) *state.Snapshot {
 	return s
 }
 
+// largeSnapshot returns what 100,000 pods on 1,000 nodes come to: 5,000 workloads, every tenth of them in trouble, be it
+// a crash loop, a rollout that hangs at its image, or pods that do not become ready.
+func largeSnapshot() *state.Snapshot {
+	s := typicalSnapshot(5000)
+	for i := 0; i < len(s.Workloads); i += 10 {
+		w, r := &s.Workloads[i], &s.Restarts[i]
+		w.State, w.Available, w.Ready = state.Degraded, 3, 3
+		switch i % 3 {
+		case 0:
+			w.Causes, w.Abnormal = []state.Count{{Name: "crash_loop", N: 3}}, []state.Count{{Name: "CrashLoopBackOff", N: 3}}
+			r.Containers = []state.ContainerRestarts{{
+				Name: "app", Restarts: 70, LastRestart: testNow - 60, LastReason: "OOMKilled",
+				Terminations: []state.Count64{{Name: "OOMKilled", N: 70}},
+			}}
+		case 1:
+			w.Causes, w.Abnormal = []state.Count{{Name: "image_pull", N: 3}}, []state.Count{{Name: "ImagePullBackOff", N: 3}}
+			w.ImagePull = []state.Count{{Name: "registry.example.com", N: 3}}
+			w.Rolling, w.Stuck, w.RolloutStarted, w.LastProgress = true, true, testNow-4000, testNow-3000
+		case 2:
+			w.Causes, w.Abnormal = []state.Count{{Name: "readiness_probe", N: 3}}, []state.Count{{Name: "NotReady", N: 3}}
+		}
+	}
+	for i := range 1000 {
+		s.Nodes = append(s.Nodes, state.NodeView{
+			Name: fmt.Sprintf("worker-pool-blue-%06d", i), Zone: "region-1a", Ready: i%10 > 0, ReadySince: testNow - 90000,
+		})
+	}
+	return s
+}
+
+// A default vmagent drops answers of more than 16 MiB. The findings on misconfigurations need their part of it, too.
+func TestALargeClusterFitsIntoOneScrape(t *testing.T) {
+	const limit, findings = 16 << 20, 500 * 250
+	text := collectAll(t, largeSnapshot())
+	t.Logf("%d series, %d bytes", countSamples(text), len(text))
+	if len(text) > limit-findings {
+		t.Errorf("%d bytes, at most %d", len(text), limit-findings)
+	}
+}
+
 func TestATypicalHealthyWorkloadWithItsServiceStaysWithinTheSeriesBudget(t *testing.T) {
 	const budget = 23
 	none := countSamples(collectAll(t, typicalSnapshot(0)))
