@@ -49,6 +49,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitUsage
 	case o.command == commandConfigCheck:
 		return checkConfig(o.checkedFile, stdout, stderr)
+	case o.command == commandDashboards:
+		return printDashboards(o.dashboards, stdout, stderr)
 	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, restore) // so that a second signal kills

@@ -23,6 +23,7 @@ const programName = "stability_exporter"
 // The commands, as kingpin names them once it has parsed a command line.
 const (
 	commandServe       = "serve"
+	commandDashboards  = "dashboards"
 	commandConfigCheck = "config check"
 )
 
@@ -43,6 +44,7 @@ type options struct {
 	maxScrapes    int // how many scrapes are served at a time; zero means any number
 
 	checkedFile string // the argument of config check
+	dashboards  dashboardOptions
 }
 
 // newApp declares the command line. The options are filled in when it parses.
@@ -64,6 +66,7 @@ func newApp(specs []collectors.Spec) (*kingpin.Application, *options) {
 	valueFlag(app, "log.format", "Format of log lines: logfmt or json.", &o.logFormat, oneOf("logfmt", "json")).
 		Default("logfmt")
 	o.addServe(app.Command(commandServe, "Run the exporter: the default command. 'help serve' shows its flags.").Default())
+	o.dashboards.addFlags(app.Command(commandDashboards, "Write the bundled Grafana dashboards."))
 	config := app.Command("config", "Work on configuration files.")
 	check := config.Command("check", "Validate a configuration file and print every mistake with its line.")
 	check.Arg("file", "The configuration file.").Required().StringVar(&o.checkedFile)
