@@ -3,6 +3,7 @@
 package state
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -198,11 +199,9 @@ func (e *entity) labelsChanged() bool {
 }
 
 func compareRefs(a, b WorkloadRef) int {
-	if c := strings.Compare(a.Namespace.String(), b.Namespace.String()); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Type.String(), b.Type.String()); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Name.String(), b.Name.String())
+	return cmp.Or(
+		strings.Compare(a.Namespace.String(), b.Namespace.String()),
+		strings.Compare(a.Type.String(), b.Type.String()),
+		strings.Compare(a.Name.String(), b.Name.String()),
+	)
 }

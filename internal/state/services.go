@@ -2,8 +2,6 @@
 
 package state
 
-import "strings"
-
 type serviceKey struct{ namespace, name Symbol }
 
 // serviceAccount is a Service together with the slices of its endpoints; either may come first.
@@ -187,11 +185,4 @@ func (s *Store) observesWorkloads() bool {
 		}
 	}
 	return true
-}
-
-func sortKeyLess(an, aName, bn, bName string) int {
-	if c := strings.Compare(an, bn); c != 0 {
-		return c
-	}
-	return strings.Compare(aName, bName)
 }

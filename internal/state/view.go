@@ -3,8 +3,10 @@
 package state
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -231,6 +233,6 @@ func sortBy[T any](views []T, key func(T) (string, string)) {
 	slices.SortFunc(views, func(a, b T) int {
 		a1, a2 := key(a)
 		b1, b2 := key(b)
-		return sortKeyLess(a1, a2, b1, b2)
+		return cmp.Or(strings.Compare(a1, b1), strings.Compare(a2, b2))
 	})
 }
