@@ -49,6 +49,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitUsage
 	case o.command == commandConfigCheck:
 		return checkConfig(o.checkedFile, stdout, stderr)
+	case o.command == commandRules:
+		return printRules(o.rules, stdout, stderr)
 	case o.command == commandDashboards:
 		return printDashboards(o.dashboards, stdout, stderr)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"stability-exporter/collectors"
+	"stability-exporter/rules"
 )
 
 const programName = "stability_exporter"
@@ -23,6 +24,7 @@ const programName = "stability_exporter"
 // The commands, as kingpin names them once it has parsed a command line.
 const (
 	commandServe       = "serve"
+	commandRules       = "rules"
 	commandDashboards  = "dashboards"
 	commandConfigCheck = "config check"
 )
@@ -43,7 +45,8 @@ type options struct {
 	profiling     bool
 	maxScrapes    int // how many scrapes are served at a time; zero means any number
 
-	checkedFile string // the argument of config check
+	checkedFile string        // the argument of config check
+	rules       rules.Options // of the command rules
 	dashboards  dashboardOptions
 }
 
@@ -66,6 +69,7 @@ func newApp(specs []collectors.Spec) (*kingpin.Application, *options) {
 	valueFlag(app, "log.format", "Format of log lines: logfmt or json.", &o.logFormat, oneOf("logfmt", "json")).
 		Default("logfmt")
 	o.addServe(app.Command(commandServe, "Run the exporter: the default command. 'help serve' shows its flags.").Default())
+	addRules(app.Command(commandRules, "Print the bundled alert and recording rules."), &o.rules)
 	o.dashboards.addFlags(app.Command(commandDashboards, "Write the bundled Grafana dashboards."))
 	config := app.Command("config", "Work on configuration files.")
 	check := config.Command("check", "Validate a configuration file and print every mistake with its line.")
