@@ -56,7 +56,7 @@ dist:
 generate:
 	go run ./internal/scenario/generate examples/erp-cluster
 	go test ./collectors -update
-	go test ./exporter ./deploy -run Golden -update
+	go test ./dashboards ./rules ./exporter ./deploy -run Golden -update
 
 .PHONY: bench
 bench:
@@ -78,15 +78,16 @@ test:
 		echo "== $$stage: $$((SECONDS - start)) s"; \
 	done
 
-# The race detector needs a C compiler; everything else comes with Go.
+# The race detector needs a C compiler, the tests of the rules the promtool of Debian, which is the oldest one supported.
+# RUNLEVEL=1 keeps the package from starting a Prometheus.
 test-tools:
 	@command -v go >/dev/null || { echo 'Go is missing: see https://go.dev/doc/install'; exit 1; }
-	@install='apt-get install -y --no-install-recommends gcc libc6-dev git'; \
-	command -v gcc >/dev/null && command -v git >/dev/null && exit 0; \
+	@install='apt-get install -y --no-install-recommends gcc libc6-dev git prometheus'; \
+	command -v gcc >/dev/null && command -v git >/dev/null && command -v promtool >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install; \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$install; \
 	else \
-		echo "gcc or git is missing. Run: sudo $$install"; exit 1; \
+		echo "gcc, git or promtool is missing. Run: sudo $$install"; exit 1; \
 	fi
 
 test-format:
