@@ -111,7 +111,21 @@ var damageCases = []damageCase{
 		b.put(deployment(b, 2, 2, recreate))
 		b.put(deployment(b, 2, 0, both(recreate, rollingSince(b.now))))
 		b.now += 11 * minute
-	}, want: Down, line: 1},
+	}, want: Down, line: 1, stuck: true},
+	{name: "recreate past its deadline, and Kubernetes takes it for complete", play: func(b *bench) {
+		impatient := both(recreate, func(w *Workload) { w.ProgressDeadline = 3 * time.Second })
+		b.put(deployment(b, 2, 2, impatient))
+		b.put(deployment(b, 2, 0, both(impatient, func(w *Workload) { w.Current, w.Updated = 2, 0 })))
+		b.put(deployment(b, 2, 0, both(impatient, func(w *Workload) { w.Current, w.Updated = 0, 0 })))
+		b.put(deployment(b, 2, 0, impatient))
+		b.now += 34
+	}, want: Down, line: 1, stuck: true},
+	{name: "recreate within its deadline, and Kubernetes takes it for complete", play: func(b *bench) {
+		b.put(deployment(b, 2, 2, recreate))
+		b.put(deployment(b, 2, 0, both(recreate, func(w *Workload) { w.Current, w.Updated = 2, 0 })))
+		b.put(deployment(b, 2, 0, recreate))
+		b.now += 34
+	}, want: Rolling, line: 0},
 	{name: "recreate past its deadline", play: func(b *bench) {
 		b.put(deployment(b, 2, 2, recreate))
 		b.put(deployment(b, 2, 0, both(recreate, rollingSince(b.now), func(w *Workload) {
@@ -179,7 +193,7 @@ var damageCases = []damageCase{
 		b.put(deployment(b, 3, 0, func(w *Workload) { w.Paused, w.RolledOut, w.Current, w.Updated = true, false, 0, 0 }))
 		b.put(deployment(b, 3, 0, rollingSince(b.now)))
 		b.now += 11 * minute
-	}, want: Down, line: 3},
+	}, want: Down, line: 3, stuck: true},
 	{name: "paused does not excuse lost pods", play: func(b *bench) {
 		b.put(deployment(b, 4, 4, func(w *Workload) { w.Paused = true }))
 		b.put(deployment(b, 4, 1, func(w *Workload) { w.Paused = true }))

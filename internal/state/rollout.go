@@ -11,6 +11,9 @@ const statusLagLimit = time.Minute
 // progressDeadlineSeconds of a Deployment.
 const stuckAfter = 10 * time.Minute
 
+// deadlineSlack is how much later than Kubernetes we find that a deadline has passed; clocks differ.
+const deadlineSlack = 30 * time.Second
+
 // rollout is what is known of the replacement of a workload's pods by those of a newer template.
 type rollout struct {
 	active       bool
@@ -18,6 +21,7 @@ type rollout struct {
 	stuck        bool
 	started      Time
 	lastProgress Time
+	idleSince    Time  // the newest of all signs of progress; zero when there is none
 	unhealthy    int32 // updated pods that are not available
 	restarts     int32 // of the updated pods
 	podsUnknown  bool  // which pods are updated cannot be told: nothing that owns the new version is observed
@@ -157,10 +161,11 @@ func (e *entity) describeRollout(w *Workload, r *rollout, desired int32) {
 	if e.rolloutSeen != 0 {
 		r.started = e.rolloutSeen
 	}
+	r.lastProgress = max(created, updated.progress, e.rolloutSeen)
+	r.idleSince = r.lastProgress
 	if w.Kind == Deployments && w.Progressing.Updated != 0 {
+		r.idleSince = max(r.idleSince, w.Progressing.Updated)
 		r.lastProgress = w.Progressing.Updated
-	} else {
-		r.lastProgress = max(created, updated.progress, e.rolloutSeen)
 	}
 }
 
@@ -168,20 +173,23 @@ func (e *entity) isStuck(w *Workload, r rollout, now Time) bool {
 	if w.ReplicaFailure.Status.String() == "True" {
 		return true
 	}
-	idle := r.active && r.lastProgress != 0 && now.Sub(r.lastProgress) > stuckAfter+w.idleAllowance()
-	if w.Kind == Deployments {
-		deadline := w.Progressing.Status.String() == "False" && w.Progressing.Reason.String() == "ProgressDeadlineExceeded"
-		return deadline || w.ProgressDeadline == 0 && idle
+	if w.Kind == Deployments && w.Progressing.Status.String() == "False" && w.Progressing.Reason.String() == "ProgressDeadlineExceeded" {
+		return true
 	}
-	return idle
+	return r.active && r.idleSince != 0 && now.Sub(r.idleSince) > w.patience()
 }
 
-// idleAllowance is the time that a StatefulSet or DaemonSet waits for an old pod to end before a new one can come.
-func (w *Workload) idleAllowance() time.Duration {
-	if w.Kind == Deployments {
-		return 0
+// patience is how long a rollout may be idle. For a Deployment it is its deadline and a little more: Kubernetes does not
+// judge a rollout any more that it takes for complete, as it does when old and new pods are gone alike for a moment. A
+// StatefulSet or DaemonSet waits for an old pod to end before a new one can come.
+func (w *Workload) patience() time.Duration {
+	switch {
+	case w.Kind != Deployments:
+		return stuckAfter + w.TerminationGrace
+	case w.ProgressDeadline == 0:
+		return stuckAfter
 	}
-	return w.TerminationGrace
+	return w.ProgressDeadline + deadlineSlack
 }
 
 // newestTemplate returns the revision label of the pods the controller wants now, and when that template appeared.
