@@ -22,6 +22,10 @@ type damageTracker struct {
 	changes  []desiredChange // of desired, rising, oldest first; the first holds since a grace ago or longer
 	fresh    bool            // the baseline is still the one of the start, and may be lowered by an autoscaler's word
 	since    Time            // when the tracker began
+
+	// floorBefore held until desired last changed; what the controller had begun under it may still come within a minute.
+	floorBefore int32
+	changed     Time
 }
 
 type desiredChange struct {
@@ -72,6 +76,7 @@ func (t *damageTracker) observe(in damageInput, now Time) {
 			t.change(now, expected)
 		}
 		t.baseline = min(expected, in.desired)
+		t.floorBefore, t.changed = t.last.rollout.floor, now
 		t.change(now, in.desired)
 		t.fresh = false
 	}
@@ -134,6 +139,9 @@ func (t *damageTracker) line(now Time) int32 {
 		}
 		return 0
 	case r.active:
+		if t.changed != 0 && now.Sub(t.changed) < statusLagLimit && t.floorBefore > 0 {
+			return min(r.floor, t.floorBefore, t.baseline)
+		}
 		return min(r.floor, t.baseline)
 	}
 	return t.baseline
