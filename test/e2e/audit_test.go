@@ -22,6 +22,7 @@ import (
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // freshness is how long after a change the exporter may still show what was before.
@@ -155,7 +156,7 @@ func (a *auditor) look(ctx context.Context) (*world, error) {
 type printedPod struct{ ready, status string }
 
 func printPods(ctx context.Context, c *cluster.Cluster) (map[string]printedPod, error) {
-	out, err := kubectl(ctx, c, "get", "pods", "--all-namespaces", "--no-headers")
+	out, err := sandbox.Kubectl(ctx, c, "get", "pods", "--all-namespaces", "--no-headers")
 	if err != nil {
 		return nil, err
 	}

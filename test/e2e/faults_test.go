@@ -16,6 +16,7 @@ import (
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // A rollout of a bad version: what the old one still serves is not damage as long as it is what the strategy promises,
@@ -35,10 +36,10 @@ func TestBadVersions(t *testing.T) {
 	} {
 		t.Run(string(test.behaviour), func(t *testing.T) {
 			s := newSpace(t)
-			s.deployment("web", 4, appsv1.DeploymentStrategy{})
+			s.Deployment("web", 4, appsv1.DeploymentStrategy{})
 			s.awaitHealthy(4, "web")
-			s.impatient("web")
-			s.newVersion("deployment/web", "2", test.behaviour)
+			s.Impatient("web")
+			s.NewVersion("deployment/web", "2", test.behaviour)
 			s.awaitSamples("the hanging rollout", append(test.more,
 				is(1, "stability_workload_rollout_stuck", "workload", "web"),
 				is(1, "stability_workload_state", "workload", "web", "state", "rolling"),
@@ -50,7 +51,7 @@ func TestBadVersions(t *testing.T) {
 				is(1, "stability_workload_unavailable_replicas", "workload", "web", "cause", test.cause),
 				is(2, "stability_workload_rollout_unhealthy_updated_replicas", "workload", "web"),
 				is(2, "stability_workload_abnormal_pods", "workload", "web", "reason", test.reason))...)
-			s.kubectl("rollout", "undo", "deployment/web")
+			s.Kubectl("rollout", "undo", "deployment/web")
 			s.awaitHealthy(4, "web")
 			s.awaitSamples("no rollout", no("stability_workload_rollout_unhealthy_updated_replicas"),
 				no("stability_workload_rollout_started_timestamp_seconds"))
@@ -61,43 +62,43 @@ func TestBadVersions(t *testing.T) {
 // A bad version that replaces everything at once is an outage.
 func TestBadVersionWithoutFloor(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, recreate(), withCompany)
+	s.Deployment("web", 2, sandbox.Recreate(), sandbox.WithCompany)
 	s.awaitHealthy(2, "web")
-	s.impatient("web")
-	s.newVersion("deployment/web", "2", cluster.CrashLoop)
-	s.patchTemplate("deployment/web", object{"metadata": object{"annotations": object{cluster.ContainerAnnotation: "migrate"}}})
+	s.Impatient("web")
+	s.NewVersion("deployment/web", "2", cluster.CrashLoop)
+	s.PatchTemplate("deployment/web", object{"metadata": object{"annotations": object{cluster.ContainerAnnotation: "migrate"}}})
 	s.awaitSamples("the outage",
 		is(1, "stability_workload_state", "workload", "web", "state", "down"),
 		is(0, "stability_workload_available_ratio", "workload", "web"),
 		is(1, "stability_workload_rollout_stuck", "workload", "web"),
 		is(2, "stability_workload_unavailable_replicas", "workload", "web", "cause", "crash_loop"),
 		is(2, "stability_workload_abnormal_pods", "workload", "web", "reason", "CrashLoopBackOff"))
-	s.newVersion("deployment/web", "3", "")
+	s.NewVersion("deployment/web", "3", "")
 	s.awaitHealthy(2, "web")
 }
 
 // Pods that were fine misbehave, without any change by a person.
 func TestPodsFail(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 3, appsv1.DeploymentStrategy{}, withCompany)
-	s.service("web", map[string]string{"app": "web"})
+	s.Deployment("web", 3, appsv1.DeploymentStrategy{}, sandbox.WithCompany)
+	s.Service("web", map[string]string{"app": "web"})
 	s.awaitHealthy(3, "web")
-	pods := s.pods("web")
-	s.behave(cluster.NeverReady, pods[0])
+	pods := s.Pods("web")
+	s.Behave(cluster.NeverReady, pods[0])
 	s.awaitSamples("partial damage",
 		is(1, "stability_workload_state", "workload", "web", "state", "degraded"),
 		is(0, "stability_workload_state", "workload", "web", "state", "down"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "web", "cause", "readiness_probe"),
 		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "NotReady"),
 		is(2, "stability_service_ready_endpoints", "service", "web"))
-	s.behave(cluster.CrashLoop, pods...)
+	s.Behave(cluster.CrashLoop, pods...)
 	s.awaitSamples("total damage",
 		is(1, "stability_workload_state", "workload", "web", "state", "down"),
 		is(0, "stability_workload_state", "workload", "web", "state", "degraded"),
 		is(3, "stability_workload_unavailable_replicas", "workload", "web", "cause", "crash_loop"),
 		is(0, "stability_service_ready_endpoints", "service", "web"),
 		is(1, "stability_service_endpoints_lost", "service", "web", "cause", "pods_not_ready"))
-	s.behave("", pods...)
+	s.Behave("", pods...)
 	s.awaitHealthy(3, "web")
 	s.awaitSamples("endpoints", is(3, "stability_service_ready_endpoints", "service", "web"), no("stability_service_endpoints_lost"))
 }
@@ -112,7 +113,7 @@ func TestNewWorkloadThatNeverComesUp(t *testing.T) {
 	}
 	s := newSpace(t)
 	p := exporter(t, kubeconfig, "--config.file="+config)
-	s.statefulSet("db", 1, behaving(cluster.ConfigError))
+	s.StatefulSet("db", 1, sandbox.Behaving(cluster.ConfigError))
 	p.Await(t, patience, "a new workload to be excused", func(m exporterproc.Metrics) error {
 		return s.check(m, []sample{
 			is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "config_error"),
@@ -122,7 +123,7 @@ func TestNewWorkloadThatNeverComesUp(t *testing.T) {
 		return s.check(m, []sample{is(1, "stability_workload_state", "workload", "db", "state", "down")})
 	}
 	p.Await(t, grace+patience, "the end of the grace", down)
-	set, err := client().AppsV1().StatefulSets(s.name).Get(t.Context(), "db", metav1.GetOptions{})
+	set, err := client().AppsV1().StatefulSets(s.Name).Get(t.Context(), "db", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,15 +145,15 @@ func TestNewWorkloadThatNeverComesUp(t *testing.T) {
 
 func TestOutOfMemoryAndFlapping(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("greedy", 1, appsv1.DeploymentStrategy{})
-	s.deployment("fickle", 2, appsv1.DeploymentStrategy{})
+	s.Deployment("greedy", 1, appsv1.DeploymentStrategy{})
+	s.Deployment("fickle", 2, appsv1.DeploymentStrategy{})
 	s.awaitHealthy(1, "greedy")
 	s.awaitHealthy(2, "fickle")
-	s.behave(cluster.OOM, s.pods("greedy")...)
-	fickle := s.pods("fickle")
-	s.behave(cluster.Flapping, fickle[0])
+	s.Behave(cluster.OOM, s.Pods("greedy")...)
+	fickle := s.Pods("fickle")
+	s.Behave(cluster.Flapping, fickle[0])
 	s.await("OOM kills", func(m exporterproc.Metrics) error {
-		labels := []string{"namespace", s.name, "workload", "greedy"}
+		labels := []string{"namespace", s.Name, "workload", "greedy"}
 		kills, _ := m.Value("stability_workload_oom_kill_delta", append(labels, "window", "1h")...)
 		if kills < 2 {
 			return fmt.Errorf("%v OOM kills", kills)
@@ -162,18 +163,18 @@ func TestOutOfMemoryAndFlapping(t *testing.T) {
 	for _, state := range []string{"degraded", "healthy", "degraded"} {
 		s.awaitSamples("fickle to be "+state, is(1, "stability_workload_state", "workload", "fickle", "state", state))
 	}
-	s.behave("", append(s.pods("greedy"), fickle...)...)
+	s.Behave("", append(s.Pods("greedy"), fickle...)...)
 	s.awaitHealthy(1, "greedy")
 	s.awaitHealthy(2, "fickle")
 }
 
 func TestUnschedulable(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, appsv1.DeploymentStrategy{})
-	s.statefulSet("db", 1, func(t *corev1.PodTemplateSpec) { t.Spec.NodeSelector = map[string]string{"disk": "none"} })
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{})
+	s.StatefulSet("db", 1, func(t *corev1.PodTemplateSpec) { t.Spec.NodeSelector = map[string]string{"disk": "none"} })
 	s.awaitHealthy(2, "web")
-	s.impatient("web")
-	s.patchTemplate("deployment/web", object{"spec": object{"containers": []object{{
+	s.Impatient("web")
+	s.PatchTemplate("deployment/web", object{"spec": object{"containers": []object{{
 		"name": "app", "image": "registry.test/app:2", "resources": object{"requests": object{"cpu": "64"}}}}}})
 	s.awaitSamples("pods that no node can take",
 		is(1, "stability_workload_rollout_stuck", "workload", "web"),
@@ -181,58 +182,58 @@ func TestUnschedulable(t *testing.T) {
 		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "Pending"),
 		is(1, "stability_workload_unschedulable_replicas", "workload", "db", "blocker", "node_affinity"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "unschedulable"))
-	s.kubectl("rollout", "undo", "deployment/web")
-	s.patchTemplate("statefulset/db", object{"spec": object{"nodeSelector": nil}})
-	s.kubectl("delete", "pod", "db-0")
+	s.Kubectl("rollout", "undo", "deployment/web")
+	s.PatchTemplate("statefulset/db", object{"spec": object{"nodeSelector": nil}})
+	s.Kubectl("delete", "pod", "db-0")
 	s.awaitHealthy(2, "web")
 	s.awaitHealthy(1, "db")
 }
 
 func TestQuotaForbidsPods(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 3, appsv1.DeploymentStrategy{})
+	s.Deployment("web", 3, appsv1.DeploymentStrategy{})
 	s.awaitHealthy(3, "web")
-	_, err := client().CoreV1().ResourceQuotas(s.name).Create(t.Context(), &corev1.ResourceQuota{
+	_, err := client().CoreV1().ResourceQuotas(s.Name).Create(t.Context(), &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "none"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.deployment("new", 2, appsv1.DeploymentStrategy{})
+	s.Deployment("new", 2, appsv1.DeploymentStrategy{})
 	s.awaitSamples("a workload that gets no pods",
 		is(1, "stability_workload_rollout_stuck", "workload", "new"),
 		is(2, "stability_workload_unavailable_replicas", "workload", "new", "cause", "not_created"),
 		is(0, "stability_workload_current_replicas", "workload", "new"),
 		is(1, "stability_workload_state", "workload", "web", "state", "healthy"))
-	s.kubectl("delete", "pod", "--selector=app=web")
+	s.Kubectl("delete", "pod", "--selector=app=web")
 	s.awaitSamples("a workload that has lost its pods",
 		is(1, "stability_workload_state", "workload", "web", "state", "down"),
 		is(1, "stability_workload_rollout_stuck", "workload", "web"),
 		is(3, "stability_workload_unavailable_replicas", "workload", "web", "cause", "not_created"))
-	s.kubectl("delete", "resourcequota", "none")
-	s.kubectl("annotate", "replicasets", "--all", "test/again=now") // their controller would try again by itself, but later
+	s.Kubectl("delete", "resourcequota", "none")
+	s.Kubectl("annotate", "replicasets", "--all", "test/again=now") // their controller would try again by itself, but later
 	s.awaitHealthy(3, "web")
 	s.awaitHealthy(2, "new")
 }
 
 func TestPodThatDoesNotEnd(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, appsv1.DeploymentStrategy{}, behaving(cluster.StuckTerminating))
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{}, sandbox.Behaving(cluster.StuckTerminating))
 	s.awaitHealthy(2, "web")
-	s.kubectl("delete", "pod", "--wait=false", s.pods("web")[0].Name)
+	s.Kubectl("delete", "pod", "--wait=false", s.Pods("web")[0].Name)
 	s.awaitSamples("the pod that stays",
 		is(1, "stability_workload_terminating_overdue_pods", "workload", "web"),
 		is(1, "stability_workload_abnormal_pods", "workload", "web", "reason", "Terminating"),
 		is(1, "stability_workload_state", "workload", "web", "state", "healthy"),
 		is(2, "stability_workload_available_replicas", "workload", "web"))
-	list, err := client().CoreV1().Pods(s.name).List(t.Context(), metav1.ListOptions{})
+	list, err := client().CoreV1().Pods(s.Name).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pod := range list.Items {
 		if pod.DeletionTimestamp != nil {
-			s.kubectl("delete", "pod", "--force", "--grace-period=0", pod.Name)
+			s.Kubectl("delete", "pod", "--force", "--grace-period=0", pod.Name)
 		}
 	}
 	s.awaitHealthy(2, "web")
@@ -240,49 +241,49 @@ func TestPodThatDoesNotEnd(t *testing.T) {
 
 func TestStatefulSetLosesPods(t *testing.T) {
 	s := newSpace(t)
-	s.statefulSet("db", 2, withCompany)
-	s.statefulSet("single", 1)
+	s.StatefulSet("db", 2, sandbox.WithCompany)
+	s.StatefulSet("single", 1)
 	s.awaitHealthy(2, "db")
 	s.awaitHealthy(1, "single")
-	db, single := s.pods("db"), s.pods("single")
-	s.behave(cluster.CrashLoop, db[1])
-	s.behave(cluster.NeverReady, single[0])
+	db, single := s.Pods("db"), s.Pods("single")
+	s.Behave(cluster.CrashLoop, db[1])
+	s.Behave(cluster.NeverReady, single[0])
 	s.awaitSamples("damage",
 		is(1, "stability_workload_state", "workload", "db", "state", "degraded"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "crash_loop"),
 		is(1, "stability_workload_state", "workload", "single", "state", "down"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "single", "cause", "readiness_probe"))
-	s.behave("", db[1], single[0])
+	s.Behave("", db[1], single[0])
 	s.awaitHealthy(2, "db")
 	s.awaitHealthy(1, "single")
 	// A bad version stops at its first pod, which is what the strategy permits to be missing.
-	s.newVersion("statefulset/db", "2", cluster.ImagePull)
+	s.NewVersion("statefulset/db", "2", cluster.ImagePull)
 	s.awaitSamples("the rollout that hangs at its first pod",
 		is(1, "stability_workload_state", "workload", "db", "state", "rolling"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "db", "cause", "image_pull"),
 		is(1, "stability_workload_updated_replicas", "workload", "db"),
 		is(2, "stability_workload_current_replicas", "workload", "db"),
 		is(1, "stability_workload_min_available_replicas", "workload", "db"))
-	s.behave(cluster.NeverReady, db[0])
+	s.Behave(cluster.NeverReady, db[0])
 	s.awaitSamples("the loss of the other one", is(1, "stability_workload_state", "workload", "db", "state", "down"))
-	s.newVersion("statefulset/db", "3", "")
-	s.kubectl("delete", "pod", "--selector=app=db") // a StatefulSet does not replace what hangs by itself
+	s.NewVersion("statefulset/db", "3", "")
+	s.Kubectl("delete", "pod", "--selector=app=db") // a StatefulSet does not replace what hangs by itself
 	s.awaitHealthy(2, "db")
 }
 
 func TestDaemonSetLosesPods(t *testing.T) {
 	s := newSpace(t)
-	s.daemonSet("agent", "1", "0")
+	s.DaemonSet("agent", "1", "0")
 	s.awaitHealthy(6, "agent")
-	pods := s.pods("agent")
-	s.behave(cluster.NeverReady, pods[0])
+	pods := s.Pods("agent")
+	s.Behave(cluster.NeverReady, pods[0])
 	s.awaitSamples("partial damage",
 		is(1, "stability_workload_state", "workload", "agent", "state", "degraded"),
 		is(6, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "desired"),
 		is(5, "stability_workload_on_ready_nodes_replicas", "workload", "agent", "state", "available"),
 		is(1, "stability_workload_unavailable_replicas", "workload", "agent", "cause", "readiness_probe"))
-	s.behave(cluster.NeverReady, pods...)
+	s.Behave(cluster.NeverReady, pods...)
 	s.awaitSamples("total damage", is(1, "stability_workload_state", "workload", "agent", "state", "down"))
-	s.behave("", pods...)
+	s.Behave("", pods...)
 	s.awaitHealthy(6, "agent")
 }

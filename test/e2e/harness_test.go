@@ -10,23 +10,19 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // shared is set once by TestMain and only read afterwards.
@@ -46,9 +42,6 @@ const (
 	doomedZone  = "doomed"  // its first node dies
 	drainedZone = "drained" // its nodes are cordoned
 )
-
-// reservedTaint keeps other tests' pods from the zones that have a test of their own; its value is the zone.
-const reservedTaint = "stability-test/reserved"
 
 // patience is far above what anything awaited takes on an idle machine.
 const patience = 90 * time.Second
@@ -106,7 +99,7 @@ func start(ctx context.Context, dir string) (*suite, error) {
 		return s, err
 	}
 	for _, zone := range []string{doomedZone, drainedZone} {
-		if err = s.reserveNodes(ctx, zone); err != nil {
+		if _, err = sandbox.ReserveNodes(ctx, s.cluster, 2, zone); err != nil {
 			return s, err
 		}
 	}
@@ -125,22 +118,6 @@ func start(ctx context.Context, dir string) (*suite, error) {
 	return s, nil
 }
 
-// reserveNodes creates two nodes that take the pods of one test only.
-func (s *suite) reserveNodes(ctx context.Context, zone string) error {
-	names, err := s.cluster.Nodes(ctx, 2, zone)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		patch := fmt.Appendf(nil, `{"spec":{"taints":[{"key":%q,"value":%q,"effect":"NoSchedule"}]}}`, reservedTaint, zone)
-		_, err := s.cluster.Client().CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
-		if err != nil {
-			return fmt.Errorf("cannot reserve node %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
 func (s *suite) stop() {
 	if s.exporter != nil {
 		s.exporter.Kill()
@@ -151,18 +128,15 @@ func (s *suite) stop() {
 }
 
 // space is a namespace of one test.
-type space struct {
-	t    *testing.T
-	name string
-}
+type space struct{ *sandbox.Space }
 
 // newSpace makes the test run beside the others, in a namespace of its own.
 func newSpace(t *testing.T) *space {
 	t.Helper()
 	t.Parallel()
-	s := &space{t: t, name: shared.cluster.NewNamespace(t)}
+	s := &space{sandbox.New(t, shared.cluster)}
 	t.Cleanup(func() {
-		for _, complaint := range append(shared.watch.complaints(s.name), shared.audit.complaints(s.name)...) {
+		for _, complaint := range append(shared.watch.complaints(s.Name), shared.audit.complaints(s.Name)...) {
 			t.Error(complaint)
 		}
 	})
@@ -172,43 +146,12 @@ func newSpace(t *testing.T) *space {
 // client is an administrator's client: tests change the cluster, the exporter does not.
 func client() kubernetes.Interface { return shared.cluster.Client() }
 
-// kubectl returns what kubectl prints with the administrator's rights.
-func kubectl(ctx context.Context, c *cluster.Cluster, arguments ...string) (string, error) {
-	kubeconfig := filepath.Join(c.Dir(), cluster.Admin+".kubeconfig")
-	cmd := exec.CommandContext(ctx, c.Kubectl(), append([]string{"--kubeconfig=" + kubeconfig}, arguments...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %v: %w\n%s", arguments, err, out)
-	}
-	return string(out), nil
-}
-
-// kubectl is what a person at a terminal would do in the namespace.
-func (s *space) kubectl(arguments ...string) string {
-	s.t.Helper()
-	out, err := kubectl(s.t.Context(), shared.cluster, append([]string{"--namespace=" + s.name}, arguments...)...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return out
-}
-
-// patch changes an object: resource is what kubectl calls it, such as deployment/web; change is a JSON merge patch.
-func (s *space) patch(resource string, change any) {
-	s.t.Helper()
-	body, err := json.Marshal(change)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.kubectl("patch", resource, "--type=merge", "--patch="+string(body))
-}
-
 // await waits for a scrape that begins from now on and meets the condition, and returns it.
 func (s *space) await(what string, condition func(exporterproc.Metrics) error) exporterproc.Metrics {
-	s.t.Helper()
-	metrics, err := shared.watch.await(s.t.Context(), time.Now(), what, condition)
+	s.T.Helper()
+	metrics, err := shared.watch.await(s.T.Context(), time.Now(), what, condition)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return metrics
 }
@@ -228,14 +171,14 @@ func no(name string, labels ...string) sample               { return sample{none
 
 // awaitSamples waits for a scrape that meets all expectations at once.
 func (s *space) awaitSamples(what string, expected ...sample) exporterproc.Metrics {
-	s.t.Helper()
+	s.T.Helper()
 	return s.await(what, func(m exporterproc.Metrics) error { return s.check(m, expected) })
 }
 
 func (s *space) check(m exporterproc.Metrics, expected []sample) error {
 	var errs []error
 	for _, e := range expected {
-		labels := append([]string{"namespace", s.name}, e.labels...)
+		labels := append([]string{"namespace", s.Name}, e.labels...)
 		if e.want == none {
 			errs = append(errs, m.ExpectNone(e.name, labels...))
 		} else {
@@ -247,7 +190,7 @@ func (s *space) check(m exporterproc.Metrics, expected []sample) error {
 
 // awaitHealthy waits until the workloads are healthy and have so many replicas, and nothing else is told of them.
 func (s *space) awaitHealthy(replicas float64, workloads ...string) {
-	s.t.Helper()
+	s.T.Helper()
 	for _, name := range workloads {
 		s.awaitSamples(name+" to be healthy",
 			is(1, "stability_workload_state", "workload", name, "state", "healthy"),
@@ -263,33 +206,5 @@ func (s *space) awaitHealthy(replicas float64, workloads ...string) {
 	}
 }
 
-// pods lists the pods of a workload of the space that are not being deleted.
-func (s *space) pods(app string) []corev1.Pod {
-	s.t.Helper()
-	list, err := client().CoreV1().Pods(s.name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "app=" + app})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var pods []corev1.Pod
-	for _, pod := range list.Items {
-		if pod.DeletionTimestamp == nil {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
-
-// behave makes running pods misbehave, or behave again with the empty behaviour.
-func (s *space) behave(behaviour cluster.Behaviour, pods ...corev1.Pod) {
-	s.t.Helper()
-	var value any
-	if behaviour != "" {
-		value = string(behaviour)
-	}
-	for _, pod := range pods {
-		s.patch("pod/"+pod.Name, object{"metadata": object{"labels": object{cluster.BehaviourLabel: value}}})
-	}
-}
-
 // object is a JSON object, for patches.
-type object = map[string]any
+type object = sandbox.Object

@@ -13,10 +13,10 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // nodesOf lists the names of the nodes of a zone.
@@ -36,7 +36,7 @@ func nodesOf(t *testing.T, zone string) []string {
 // awaitNode waits until a scrape says everything expected of a node or zone.
 func awaitNode(t *testing.T, what string, expected ...sample) {
 	t.Helper()
-	(&space{t: t}).await(what, func(m exporterproc.Metrics) error {
+	(&space{&sandbox.Space{T: t}}).await(what, func(m exporterproc.Metrics) error {
 		for _, e := range expected {
 			err := m.Expect(e.want, e.name, e.labels...)
 			if e.want == none {
@@ -53,12 +53,12 @@ func awaitNode(t *testing.T, what string, expected ...sample) {
 func TestDeadNode(t *testing.T) {
 	s := newSpace(t)
 	nodes := nodesOf(t, doomedZone)
-	s.deployment("web", 4, appsv1.DeploymentStrategy{}, inZone(doomedZone), spread)
-	s.daemonSet("agent", "1", "0", inZone(doomedZone))
-	s.daemonSet("network", "1", "0", inZone(doomedZone), func(t *corev1.PodTemplateSpec) {
+	s.Deployment("web", 4, appsv1.DeploymentStrategy{}, sandbox.InZone(doomedZone), sandbox.Spread)
+	s.DaemonSet("agent", "1", "0", sandbox.InZone(doomedZone))
+	s.DaemonSet("network", "1", "0", sandbox.InZone(doomedZone), func(t *corev1.PodTemplateSpec) {
 		t.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	})
-	s.service("web", map[string]string{"app": "web"})
+	s.Service("web", map[string]string{"app": "web"})
 	s.awaitHealthy(4, "web")
 	s.awaitHealthy(2, "agent", "network")
 	s.awaitSamples("two nodes with half of it each",
@@ -98,85 +98,70 @@ func TestDeadNode(t *testing.T) {
 	s.awaitHealthy(2, "agent", "network")
 }
 
-// budget allows no more disruptions than leave so many pods of the app.
-func (s *space) budget(name string, minAvailable int32) {
-	s.t.Helper()
-	least := intstr.FromInt32(minAvailable)
-	_, err := client().PolicyV1().PodDisruptionBudgets(s.name).Create(s.t.Context(), &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: policyv1.PodDisruptionBudgetSpec{
-			MinAvailable: &least, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 func TestBudgets(t *testing.T) {
 	s := newSpace(t)
 	for _, name := range []string{"strict", "loose", "tight"} {
-		s.deployment(name, 2, appsv1.DeploymentStrategy{})
+		s.Deployment(name, 2, appsv1.DeploymentStrategy{})
 	}
-	s.budget("strict", 2)
-	s.budget("loose", 1)
-	s.budget("tight", 1)
-	s.budget("nobody", 1)
+	s.Budget("strict", 2)
+	s.Budget("loose", 1)
+	s.Budget("tight", 1)
+	s.Budget("nobody", 1)
 	s.awaitHealthy(2, "strict", "loose", "tight")
 	s.awaitSamples("two budgets that block",
 		is(1, "stability_pdb_blocking", "poddisruptionbudget", "strict", "cause", "config"),
 		is(1, "stability_pdb_blocking", "poddisruptionbudget", "nobody", "cause", "orphan"),
 		no("stability_pdb_blocking", "poddisruptionbudget", "loose"), no("stability_pdb_blocking", "poddisruptionbudget", "tight"))
-	loose, tight := s.pods("loose"), s.pods("tight")
-	s.behave(cluster.NeverReady, loose[0], tight[0], tight[1])
+	loose, tight := s.Pods("loose"), s.Pods("tight")
+	s.Behave(cluster.NeverReady, loose[0], tight[0], tight[1])
 	s.awaitSamples("budgets without a pod to spare",
 		is(1, "stability_pdb_blocking", "poddisruptionbudget", "loose", "cause", "at_limit"),
 		is(1, "stability_pdb_blocking", "poddisruptionbudget", "tight", "cause", "unhealthy"))
-	s.behave("", loose[0], tight[0], tight[1])
-	s.kubectl("delete", "pdb", "strict", "nobody")
+	s.Behave("", loose[0], tight[0], tight[1])
+	s.Kubectl("delete", "pdb", "strict", "nobody")
 	s.awaitSamples("nothing that blocks", no("stability_pdb_blocking"))
 }
 
 func TestDrainHeldUpByABudget(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, appsv1.DeploymentStrategy{}, inZone(drainedZone), spread)
-	s.budget("web", 2)
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{}, sandbox.InZone(drainedZone), sandbox.Spread)
+	s.Budget("web", 2)
 	s.awaitHealthy(2, "web")
-	pod := s.pods("web")[0]
+	pod := s.Pods("web")[0]
 	node := pod.Spec.NodeName
 	labels := []string{"node", node, "zone", drainedZone}
 	awaitNode(t, "a node that nobody drains",
 		is(0, "stability_node_cordoned", labels...), no("stability_node_drain_blocked_pods", labels...))
 
-	s.kubectl("cordon", node)
+	s.Kubectl("cordon", node)
 	awaitNode(t, "the cordoned node",
 		is(1, "stability_node_cordoned", labels...), is(1, "stability_node_ready", labels...),
 		is(1, "stability_zone_nodes", "zone", drainedZone, "class", "cordoned"),
 		is(1, "stability_zone_healthy_ratio", "zone", drainedZone),
 		is(1, "stability_node_drain_blocked_pods", labels...))
-	if line := s.kubectl("get", "node", node, "--no-headers"); !strings.Contains(line, "Ready,SchedulingDisabled") {
+	if line := s.Kubectl("get", "node", node, "--no-headers"); !strings.Contains(line, "Ready,SchedulingDisabled") {
 		t.Errorf("kubectl shows the cordoned node as %q", line)
 	}
-	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: s.name}}
-	if err := client().PolicyV1().Evictions(s.name).Evict(t.Context(), eviction); !apierrors.IsTooManyRequests(err) {
+	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: s.Name}}
+	if err := client().PolicyV1().Evictions(s.Name).Evict(t.Context(), eviction); !apierrors.IsTooManyRequests(err) {
 		t.Errorf("an eviction that the exporter calls blocked gives %v", err)
 	}
 	s.awaitSamples("no damage", is(1, "stability_workload_state", "workload", "web", "state", "healthy"))
 
-	s.patch("pdb/web", object{"spec": object{"minAvailable": 1}})
+	s.Patch("pdb/web", object{"spec": object{"minAvailable": 1}})
 	s.awaitSamples("a budget that lets the drain go on", no("stability_pdb_blocking"))
 	awaitNode(t, "the drain to be free", no("stability_node_drain_blocked_pods", labels...))
-	s.kubectl("drain", node, "--pod-selector=app=web", "--timeout="+patience.String())
+	s.Kubectl("drain", node, "--pod-selector=app=web", "--timeout="+patience.String())
 	s.awaitPodsElsewhere("web", node)
-	s.kubectl("uncordon", node)
+	s.Kubectl("uncordon", node)
 	awaitNode(t, "the node in use", is(0, "stability_node_cordoned", labels...))
 }
 
 // awaitPodsElsewhere: the drained pod cannot come back, because the node is cordoned and the pods spread over both.
 func (s *space) awaitPodsElsewhere(app, node string) {
-	s.t.Helper()
-	err := cluster.Await(s.t.Context(), patience, "the pods to leave "+node, func(context.Context) (bool, error) {
-		for _, pod := range s.pods(app) {
+	s.T.Helper()
+	err := cluster.Await(s.T.Context(), patience, "the pods to leave "+node, func(context.Context) (bool, error) {
+		for _, pod := range s.Pods(app) {
 			if pod.Spec.NodeName == node {
 				return false, nil
 			}
@@ -184,7 +169,7 @@ func (s *space) awaitPodsElsewhere(app, node string) {
 		return true, nil
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	s.awaitSamples("the eviction to be counted",
 		is(1, "stability_workload_pod_disruptions_total", "workload", app, "reason", "EvictionAPI"))
@@ -192,9 +177,9 @@ func (s *space) awaitPodsElsewhere(app, node string) {
 
 func TestServiceWithMistypedSelector(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 2, appsv1.DeploymentStrategy{})
-	s.service("web", map[string]string{"app": "web"})
-	s.service("typo", map[string]string{"app": "wbe"})
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{})
+	s.Service("web", map[string]string{"app": "web"})
+	s.Service("typo", map[string]string{"app": "wbe"})
 	s.awaitHealthy(2, "web")
 	s.awaitSamples("a Service that never had an endpoint",
 		is(2, "stability_service_ready_endpoints", "service", "web"),
@@ -202,21 +187,21 @@ func TestServiceWithMistypedSelector(t *testing.T) {
 		is(1, "stability_service_no_endpoints", "service", "typo", "cause", "no_matching_pods"),
 		no("stability_service_no_endpoints", "service", "web"),
 		no("stability_service_endpoints_lost"))
-	s.patch("service/web", object{"spec": object{"selector": object{"app": "wbe"}}})
-	s.patch("service/typo", object{"spec": object{"selector": object{"app": "web"}}})
+	s.Patch("service/web", object{"spec": object{"selector": object{"app": "wbe"}}})
+	s.Patch("service/typo", object{"spec": object{"selector": object{"app": "web"}}})
 	s.awaitSamples("the mistake in the other Service",
 		is(1, "stability_service_endpoints_lost", "service", "web", "cause", "no_matching_pods"),
 		is(2, "stability_service_ready_endpoints", "service", "typo"), no("stability_service_no_endpoints", "service", "typo"))
-	s.patch("service/web", object{"spec": object{"selector": object{"app": "web"}}})
+	s.Patch("service/web", object{"spec": object{"selector": object{"app": "web"}}})
 	s.awaitSamples("both mended", no("stability_service_no_endpoints"), no("stability_service_endpoints_lost"))
 }
 
 func TestCronJobs(t *testing.T) {
 	s := newSpace(t)
-	pod := template("report", []templateChange{behaving(cluster.Failed)})
+	pod := sandbox.Template("report", sandbox.Behaving(cluster.Failed))
 	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
 	suspended := true
-	_, err := client().BatchV1().CronJobs(s.name).Create(t.Context(), &batchv1.CronJob{
+	_, err := client().BatchV1().CronJobs(s.Name).Create(t.Context(), &batchv1.CronJob{
 		ObjectMeta: metav1.ObjectMeta{Name: "report"},
 		Spec: batchv1.CronJobSpec{
 			Schedule: "0 3 * * *", Suspend: &suspended,
@@ -227,10 +212,10 @@ func TestCronJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.awaitSamples("no word before the first run", no("stability_cronjob_last_run_failed"))
-	s.kubectl("create", "job", "first", "--from=cronjob/report")
+	s.Kubectl("create", "job", "first", "--from=cronjob/report")
 	s.awaitSamples("the failed run", is(1, "stability_cronjob_last_run_failed", "workload", "report", "workload_type", "cronjob"))
-	s.patch("cronjob/report", object{"spec": object{"jobTemplate": object{"spec": object{"template": object{
+	s.Patch("cronjob/report", object{"spec": object{"jobTemplate": object{"spec": object{"template": object{
 		"metadata": object{"labels": object{cluster.BehaviourLabel: nil}}}}}}})
-	s.kubectl("create", "job", "second", "--from=cronjob/report")
+	s.Kubectl("create", "job", "second", "--from=cronjob/report")
 	s.awaitSamples("the run that went well", is(0, "stability_cronjob_last_run_failed", "workload", "report"))
 }

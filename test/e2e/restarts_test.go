@@ -14,11 +14,12 @@ import (
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // restarted is what a scrape has to say of the restarts of the only workload of the space.
 func (s *space) restarted(counter, delta float64) func(exporterproc.Metrics) error {
-	labels := []string{"namespace", s.name, "workload", "web"}
+	labels := []string{"namespace", s.Name, "workload", "web"}
 	return func(m exporterproc.Metrics) error {
 		return errors.Join(
 			m.Expect(counter, "stability_container_restarts_total", append(labels, "container", "app", "container_type", "app")...),
@@ -29,23 +30,23 @@ func (s *space) restarted(counter, delta float64) func(exporterproc.Metrics) err
 
 // onlyPod returns the one pod of the workload.
 func (s *space) onlyPod() *corev1.Pod {
-	s.t.Helper()
-	pods := s.pods("web")
+	s.T.Helper()
+	pods := s.Pods("web")
 	if len(pods) != 1 {
-		s.t.Fatalf("there are %d pods, want 1", len(pods))
+		s.T.Fatalf("there are %d pods, want 1", len(pods))
 	}
 	return &pods[0]
 }
 
 // restart writes into the only pod's status what a kubelet writes after n more restarts of its container.
 func (s *space) restart(n int32) {
-	s.t.Helper()
+	s.T.Helper()
 	s.restartFrom(s.onlyPod().Status.ContainerStatuses[0].RestartCount, n)
 }
 
 // restartFrom is restart with another count to begin with.
 func (s *space) restartFrom(count, n int32) {
-	s.t.Helper()
+	s.T.Helper()
 	pod := s.onlyPod()
 	status := &pod.Status.ContainerStatuses[0]
 	status.RestartCount = count + n
@@ -56,26 +57,26 @@ func (s *space) restartFrom(count, n int32) {
 	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
 		ExitCode: 1, Reason: "Error", StartedAt: ended, FinishedAt: ended,
 	}
-	if _, err := client().CoreV1().Pods(s.name).UpdateStatus(s.t.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		s.t.Fatal(err)
+	if _, err := client().CoreV1().Pods(s.Name).UpdateStatus(s.T.Context(), pod, metav1.UpdateOptions{}); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 // manualPod runs one healthy pod whose status is then the test's alone.
 func (s *space) manualPod() {
-	s.t.Helper()
-	s.deployment("web", 1, appsv1.DeploymentStrategy{})
+	s.T.Helper()
+	s.Deployment("web", 1, appsv1.DeploymentStrategy{})
 	s.awaitHealthy(1, "web")
-	s.behave(cluster.Manual, *s.onlyPod())
+	s.Behave(cluster.Manual, *s.onlyPod())
 }
 
 // replacePod deletes the only pod and waits until another one serves.
 func (s *space) replacePod() {
-	s.t.Helper()
+	s.T.Helper()
 	old := s.onlyPod()
-	s.kubectl("delete", "pod", old.Name)
+	s.Kubectl("delete", "pod", old.Name)
 	s.awaitRolledOut("deployment", "web")
-	s.behave(cluster.Manual, *s.onlyPod())
+	s.Behave(cluster.Manual, *s.onlyPod())
 }
 
 // exporter starts an exporter of the test's own.
@@ -112,14 +113,14 @@ func TestRestartsSurviveTheirPods(t *testing.T) {
 
 func TestCrashLoopIsCountedAsKubectlCounts(t *testing.T) {
 	s := newSpace(t)
-	s.deployment("web", 1, appsv1.DeploymentStrategy{}, behaving(cluster.CrashLoop))
+	s.Deployment("web", 1, appsv1.DeploymentStrategy{}, sandbox.Behaving(cluster.CrashLoop))
 	s.await("three restarts", func(m exporterproc.Metrics) error {
-		if m.Sum("stability_container_restarts_total", "namespace", s.name) < 3 {
+		if m.Sum("stability_container_restarts_total", "namespace", s.Name) < 3 {
 			return errors.New("fewer")
 		}
 		return nil
 	})
-	s.behave("", *s.onlyPod())
+	s.Behave("", *s.onlyPod())
 	s.awaitHealthy(1, "web")
 	count := float64(s.onlyPod().Status.ContainerStatuses[0].RestartCount)
 	s.await("what kubectl counts", s.restarted(count, count))
@@ -130,17 +131,17 @@ func TestCrashLoopIsCountedAsKubectlCounts(t *testing.T) {
 // Pods without a workload are counted together, and have no availability.
 func TestRestartsOfABarePod(t *testing.T) {
 	s := newSpace(t)
-	pod := template("web", []templateChange{behaving(cluster.OOM)})
+	pod := sandbox.Template("web", sandbox.Behaving(cluster.OOM))
 	pod.Name = "web"
 	bare := &corev1.Pod{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
-	if _, err := client().CoreV1().Pods(s.name).Create(t.Context(), bare, metav1.CreateOptions{}); err != nil {
+	if _, err := client().CoreV1().Pods(s.Name).Create(t.Context(), bare, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.await("restarts under no workload", func(m exporterproc.Metrics) error {
-		if m.Sum("stability_workload_oom_kill_delta", "namespace", s.name, "workload", "", "window", "1h") < 2 {
+		if m.Sum("stability_workload_oom_kill_delta", "namespace", s.Name, "workload", "", "window", "1h") < 2 {
 			return errors.New("fewer than two")
 		}
-		return m.ExpectNone("stability_workload_desired_replicas", "namespace", s.name)
+		return m.ExpectNone("stability_workload_desired_replicas", "namespace", s.Name)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/sandbox"
 )
 
 // peace watches a namespace in which nothing ever goes wrong.
@@ -34,13 +35,13 @@ type peace struct {
 // endpoints.
 func (s *space) keepsPeace() *peace {
 	p := &peace{states: map[string]bool{}}
-	stop := shared.watch.follow(func(m exporterproc.Metrics) { p.see(m, s.name) })
-	s.t.Cleanup(func() {
+	stop := shared.watch.follow(func(m exporterproc.Metrics) { p.see(m, s.Name) })
+	s.T.Cleanup(func() {
 		stop()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.broken) > 0 {
-			s.t.Errorf("a healthy operation looks like damage on %d scrapes, on the first as\n%s", len(p.broken), p.broken[0])
+			s.T.Errorf("a healthy operation looks like damage on %d scrapes, on the first as\n%s", len(p.broken), p.broken[0])
 		}
 	})
 	return p
@@ -98,20 +99,20 @@ func TestRollingUpdatesAreNoDamage(t *testing.T) {
 		strategy appsv1.DeploymentStrategy
 	}{
 		"a quarter":           {4, appsv1.DeploymentStrategy{}},
-		"surge only":          {2, rolling("0", "1")},
-		"no surge":            {2, rolling("1", "0")},
-		"half of them":        {4, rolling("50%", "0")},
-		"everything at once":  {3, rolling("100%", "0")},
-		"recreate":            {3, recreate()},
+		"surge only":          {2, sandbox.Rolling("0", "1")},
+		"no surge":            {2, sandbox.Rolling("1", "0")},
+		"half of them":        {4, sandbox.Rolling("50%", "0")},
+		"everything at once":  {3, sandbox.Rolling("100%", "0")},
+		"recreate":            {3, sandbox.Recreate()},
 		"one replica":         {1, appsv1.DeploymentStrategy{}},
-		"one replica, no gap": {1, rolling("0", "100%")},
+		"one replica, no gap": {1, sandbox.Rolling("0", "100%")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSpace(t)
 			p := s.keepsPeace()
-			s.deployment("web", test.replicas, test.strategy)
+			s.Deployment("web", test.replicas, test.strategy)
 			s.awaitHealthy(float64(test.replicas), "web")
-			s.newVersion("deployment/web", "2", cluster.SlowStart)
+			s.NewVersion("deployment/web", "2", cluster.SlowStart)
 			s.awaitRolledOut("deployment", "web")
 			s.awaitHealthy(float64(test.replicas), "web")
 			p.saw(t, "rolling")
@@ -121,27 +122,27 @@ func TestRollingUpdatesAreNoDamage(t *testing.T) {
 
 // awaitRolledOut waits until kubectl says that a rollout is over.
 func (s *space) awaitRolledOut(kind, name string) {
-	s.t.Helper()
-	s.kubectl("rollout", "status", kind+"/"+name, "--timeout="+patience.String())
+	s.T.Helper()
+	s.Kubectl("rollout", "status", kind+"/"+name, "--timeout="+patience.String())
 }
 
 func TestScalingIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
-	s.deployment("web", 2, appsv1.DeploymentStrategy{})
-	s.service("web", map[string]string{"app": "web"})
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{})
+	s.Service("web", map[string]string{"app": "web"})
 	s.awaitHealthy(2, "web")
 	s.awaitSamples("endpoints", is(2, "stability_service_ready_endpoints", "service", "web"))
 	for _, replicas := range []int{6, 1, 4} {
-		s.scale("deployment/web", replicas)
+		s.Scale("deployment/web", replicas)
 		s.awaitHealthy(float64(replicas), "web")
 	}
-	s.scale("deployment/web", 0)
+	s.Scale("deployment/web", 0)
 	s.awaitSamples("nothing to run",
 		is(1, "stability_workload_state", "workload", "web", "state", "scaled_to_zero"),
 		no("stability_workload_available_ratio", "workload", "web"),
 		is(1, "stability_service_no_endpoints", "service", "web", "cause", "scaled_to_zero"))
-	s.scale("deployment/web", 3)
+	s.Scale("deployment/web", 3)
 	s.awaitHealthy(3, "web")
 	s.awaitSamples("endpoints", is(3, "stability_service_ready_endpoints", "service", "web"), no("stability_service_no_endpoints"))
 	p.saw(t, "scaling")
@@ -150,12 +151,12 @@ func TestScalingIsNoDamage(t *testing.T) {
 func TestScalingInARolloutIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
-	s.deployment("web", 3, appsv1.DeploymentStrategy{})
+	s.Deployment("web", 3, appsv1.DeploymentStrategy{})
 	s.awaitHealthy(3, "web")
-	s.newVersion("deployment/web", "2", cluster.SlowStart)
+	s.NewVersion("deployment/web", "2", cluster.SlowStart)
 	for _, replicas := range []int{5, 6} {
 		s.awaitSamples("the rollout to run", is(1, "stability_workload_state", "workload", "web", "state", "rolling"))
-		s.scale("deployment/web", replicas)
+		s.Scale("deployment/web", replicas)
 	}
 	s.awaitHealthy(6, "web")
 	p.saw(t, "rolling")
@@ -164,20 +165,20 @@ func TestScalingInARolloutIsNoDamage(t *testing.T) {
 func TestPausingIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	s.keepsPeace()
-	s.deployment("web", 3, appsv1.DeploymentStrategy{}, behaving(cluster.SlowStart))
+	s.Deployment("web", 3, appsv1.DeploymentStrategy{}, sandbox.Behaving(cluster.SlowStart))
 	s.awaitHealthy(3, "web")
-	s.newVersion("deployment/web", "2", cluster.SlowStart)
+	s.NewVersion("deployment/web", "2", cluster.SlowStart)
 	s.awaitSamples("the rollout to run", is(1, "stability_workload_state", "workload", "web", "state", "rolling"))
-	s.kubectl("rollout", "pause", "deployment/web")
+	s.Kubectl("rollout", "pause", "deployment/web")
 	s.awaitSamples("the pause", is(1, "stability_workload_paused", "workload", "web"))
-	s.scale("deployment/web", 4)
+	s.Scale("deployment/web", 4)
 	s.awaitSamples("more replicas of a paused rollout",
 		is(1, "stability_workload_paused", "workload", "web"), is(1, "stability_workload_available_ratio", "workload", "web"),
 		is(4, "stability_workload_desired_replicas", "workload", "web"))
-	s.kubectl("rollout", "resume", "deployment/web")
+	s.Kubectl("rollout", "resume", "deployment/web")
 	s.awaitHealthy(4, "web")
 	s.awaitSamples("no pause", no("stability_workload_paused"))
-	s.kubectl("rollout", "undo", "deployment/web")
+	s.Kubectl("rollout", "undo", "deployment/web")
 	s.awaitRolledOut("deployment", "web")
 	s.awaitHealthy(4, "web")
 }
@@ -185,20 +186,20 @@ func TestPausingIsNoDamage(t *testing.T) {
 func TestStatefulSetOperationsAreNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
-	s.statefulSet("db", 2)
-	s.statefulSet("single", 1)
+	s.StatefulSet("db", 2)
+	s.StatefulSet("single", 1)
 	s.awaitHealthy(2, "db")
 	s.awaitHealthy(1, "single")
-	s.newVersion("statefulset/db", "2", cluster.SlowStart)
-	s.newVersion("statefulset/single", "2", cluster.SlowStart)
+	s.NewVersion("statefulset/db", "2", cluster.SlowStart)
+	s.NewVersion("statefulset/single", "2", cluster.SlowStart)
 	s.awaitRolledOut("statefulset", "db")
 	s.awaitRolledOut("statefulset", "single")
 	s.awaitHealthy(2, "db")
 	s.awaitHealthy(1, "single")
 	p.saw(t, "rolling")
-	s.scale("statefulset/db", 3)
+	s.Scale("statefulset/db", 3)
 	s.awaitHealthy(3, "db")
-	s.scale("statefulset/db", 1)
+	s.Scale("statefulset/db", 1)
 	s.awaitHealthy(1, "db")
 	p.saw(t, "scaling")
 }
@@ -207,11 +208,11 @@ func TestDaemonSetRolloutsAreNoDamage(t *testing.T) {
 	s := newSpace(t)
 	p := s.keepsPeace()
 	p.overshoots = "agent"
-	s.daemonSet("agent", "2", "0")
-	s.daemonSet("proxy", "0", "50%")
+	s.DaemonSet("agent", "2", "0")
+	s.DaemonSet("proxy", "0", "50%")
 	s.awaitHealthy(6, "agent", "proxy")
-	s.newVersion("daemonset/agent", "2", cluster.SlowStart)
-	s.newVersion("daemonset/proxy", "2", cluster.SlowStart)
+	s.NewVersion("daemonset/agent", "2", cluster.SlowStart)
+	s.NewVersion("daemonset/proxy", "2", cluster.SlowStart)
 	s.awaitSamples("what the strategies promise",
 		is(4, "stability_workload_min_available_replicas", "workload", "agent"),
 		is(6, "stability_workload_min_available_replicas", "workload", "proxy"))
@@ -225,11 +226,11 @@ func TestDaemonSetRolloutsAreNoDamage(t *testing.T) {
 func TestAutoscalingIsNoDamage(t *testing.T) {
 	s := newSpace(t)
 	s.keepsPeace()
-	s.deployment("web", 2, appsv1.DeploymentStrategy{})
+	s.Deployment("web", 2, appsv1.DeploymentStrategy{})
 	s.awaitHealthy(2, "web")
 	least := int32(4)
 	cpu := int32(80)
-	_, err := client().AutoscalingV2().HorizontalPodAutoscalers(s.name).Create(t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
+	_, err := client().AutoscalingV2().HorizontalPodAutoscalers(s.Name).Create(t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
@@ -244,7 +245,7 @@ func TestAutoscalingIsNoDamage(t *testing.T) {
 	}
 	s.awaitHealthy(4, "web")
 	limited := func(status string) {
-		s.kubectl("patch", "hpa/web", "--subresource=status", "--type=merge", fmt.Sprintf(
+		s.Kubectl("patch", "hpa/web", "--subresource=status", "--type=merge", fmt.Sprintf(
 			`--patch={"status":{"conditions":[{"type":"ScalingLimited","status":%q,"reason":"TooManyReplicas"}]}}`, status))
 	}
 	limited("True")
