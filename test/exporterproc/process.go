@@ -5,7 +5,6 @@
 package exporterproc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"stability-exporter/test/cluster"
+	"stability-exporter/test/daemon"
 )
 
 // Build builds the program into dir and returns its path. Call it once, in TestMain.
@@ -39,17 +35,11 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// patience is far above what the program takes to start, to answer or to stop on a busy machine.
-const patience = 60 * time.Second
-
 // Process is a running program.
 type Process struct {
+	*daemon.Daemon
 	name   string
 	addr   string
-	cmd    *exec.Cmd
-	log    *logBuffer
-	exited chan struct{} // closed when it has ended
-	err    error         // how it ended; read it after exited
 	client *http.Client
 }
 
@@ -63,7 +53,7 @@ func Start(tb testing.TB, binary string, flags ...string) *Process {
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("log of the program with %s:\n%s", p.name, p.log)
+			tb.Logf("log of the program with %s:\n%s", p.name, p.Log())
 		}
 	})
 	return p
@@ -72,89 +62,43 @@ func Start(tb testing.TB, binary string, flags ...string) *Process {
 // Launch starts the program with the given flags on a free port of the loopback interface and waits until it listens. It
 // runs until Stop or Kill, and also ends when this process dies.
 func Launch(ctx context.Context, binary string, flags ...string) (*Process, error) {
-	arguments := append([]string{"--web.listen-address=127.0.0.1:0"}, flags...)
-	p := &Process{
-		name: strings.Join(flags, " "), cmd: exec.Command(binary, arguments...), log: new(logBuffer), exited: make(chan struct{}),
-		client: &http.Client{Timeout: patience, Transport: new(http.Transport)},
+	d, err := daemon.Start(binary, append([]string{"--web.listen-address=127.0.0.1:0"}, flags...)...)
+	if err != nil {
+		return nil, err
 	}
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	// Setpgid keeps an interrupt at the terminal from it; the kernel kills it when the thread that started it ends.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := p.launch(); err != nil {
-		return nil, fmt.Errorf("cannot start the program: %w", err)
+	p := &Process{
+		Daemon: d, name: strings.Join(flags, " "),
+		client: &http.Client{Timeout: daemon.Patience, Transport: new(http.Transport)},
 	}
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	err := cluster.Await(ctx, patience, "the program to listen", func(context.Context) (bool, error) {
-		match := listening.FindStringSubmatch(p.log.String())
-		if match != nil {
-			p.addr = match[1]
-			return true, nil
+	err = d.Await(ctx, daemon.Patience, "the program to listen", func(context.Context) error {
+		match := listening.FindStringSubmatch(p.Log())
+		if match == nil {
+			return errors.New("it does not say where it listens")
 		}
-		return false, p.ended()
+		p.addr = match[1]
+		return nil
 	})
 	if err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("%w\n%s", err, p.log)
+		return nil, fmt.Errorf("%w\n%s", err, p.Log())
 	}
 	return p, nil
-}
-
-// ended returns an error once the process has ended.
-func (p *Process) ended() error {
-	select {
-	case <-p.exited:
-		return fmt.Errorf("the program has ended: %v", p.err)
-	default:
-		return nil
-	}
-}
-
-// launch starts the process from a thread that lives as long as the process.
-func (p *Process) launch() error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = p.cmd.Wait()
-			close(p.exited)
-		}
-	}()
-	return <-started
 }
 
 // Addr is the address it listens on, host:port.
 func (p *Process) Addr() string { return p.addr }
 
-// PID is its process id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
-// Log is what it has logged up to now.
-func (p *Process) Log() string { return p.log.String() }
-
 // Stop asks it to end, waits until it has, and fails the test when it did not end well.
 func (p *Process) Stop(tb testing.TB) {
 	tb.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		tb.Fatalf("cannot stop the program: %v", err)
-	}
-	select {
-	case <-p.exited:
-		if p.err != nil {
-			tb.Errorf("the program did not end well: %v", p.err)
-		}
-	case <-time.After(patience):
-		tb.Errorf("the program does not end within %s", patience)
-	}
+	p.Daemon.Stop(tb)
 	p.client.CloseIdleConnections()
 }
 
 // Kill ends it at once, as a lack of memory would; it may have ended already.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // fails only if it has ended
-	<-p.exited
+	p.Daemon.Kill()
 	p.client.CloseIdleConnections()
 }
 
@@ -198,7 +142,7 @@ func (p *Process) AwaitReady(tb testing.TB) {
 
 // WaitReady is AwaitReady outside of a test.
 func (p *Process) WaitReady(ctx context.Context) error {
-	return p.poll(ctx, patience, "the program to be ready", func(ctx context.Context) error {
+	return p.Daemon.Await(ctx, daemon.Patience, "the program to be ready", func(ctx context.Context) error {
 		status, body, err := p.Get(ctx, "/readyz")
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("/readyz answers %d: %s", status, body)
@@ -211,7 +155,7 @@ func (p *Process) WaitReady(ctx context.Context) error {
 func (p *Process) Await(tb testing.TB, timeout time.Duration, what string, condition func(Metrics) error) Metrics {
 	tb.Helper()
 	var metrics Metrics
-	err := p.poll(tb.Context(), timeout, what, func(ctx context.Context) error {
+	err := p.Daemon.Await(tb.Context(), timeout, what, func(ctx context.Context) error {
 		var err error
 		if metrics, err = p.Scrape(ctx); err != nil {
 			return err
@@ -222,40 +166,4 @@ func (p *Process) Await(tb testing.TB, timeout time.Duration, what string, condi
 		tb.Fatal(err)
 	}
 	return metrics
-}
-
-// poll calls condition until it returns nil; the error holds the last one of condition.
-func (p *Process) poll(ctx context.Context, timeout time.Duration, what string, condition func(context.Context) error) error {
-	var last error
-	err := cluster.Await(ctx, timeout, what, func(ctx context.Context) (bool, error) {
-		if err := p.ended(); err != nil {
-			return false, err
-		}
-		if err := condition(ctx); ctx.Err() == nil { // else it only says that the time is over
-			last = err
-		}
-		return last == nil && ctx.Err() == nil, nil
-	})
-	if err != nil {
-		return errors.Join(err, last)
-	}
-	return nil
-}
-
-// logBuffer collects what a process writes.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
