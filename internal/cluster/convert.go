@@ -4,13 +4,16 @@ package cluster
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"stability-exporter/internal/state"
@@ -201,4 +204,23 @@ func tristate(status corev1.ConditionStatus) state.Tristate {
 		return state.True
 	}
 	return state.False
+}
+
+// Convert returns what a store is given for an object that comes from an API server: its compact form, and for a
+// ReplicaSet that no Deployment controls also the workload that it is. Of a kind that is not read it returns nothing.
+func Convert(object runtime.Object) []state.Object {
+	live := convertOptions{Live: true}
+	for _, k := range kinds() {
+		if reflect.TypeOf(k.Object()) != reflect.TypeOf(object) {
+			continue
+		}
+		converted := []state.Object{k.Convert(object, live)}
+		if rs, ok := object.(*appsv1.ReplicaSet); ok {
+			if w := convertFreeReplicaSet(rs, live); w != nil {
+				converted = append(converted, w)
+			}
+		}
+		return converted
+	}
+	return nil
 }

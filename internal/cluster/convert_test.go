@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"stability-exporter/internal/state"
 )
@@ -229,4 +231,25 @@ func TestConvertService(t *testing.T) {
 		HasPorts: true, Endpoints: []state.Endpoint{
 			{Target: state.ParseUID("p1"), Serving: true, Terminating: true},
 			{Target: state.ParseUID("10.0.0.2")}, {Target: state.ParseUID("10.0.0.3"), Serving: true}}})
+}
+
+func TestConvertTellsKindsApart(t *testing.T) {
+	controlled := metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", Name: "web", Controller: new(true)}}}
+	for _, test := range []struct {
+		object runtime.Object
+		want   []state.Kind
+	}{
+		{&corev1.Pod{}, []state.Kind{state.Pods}},
+		{&appsv1.ReplicaSet{ObjectMeta: controlled}, []state.Kind{state.ReplicaSets}},
+		{&appsv1.ReplicaSet{}, []state.Kind{state.ReplicaSets, state.ReplicaSets}},
+		{&corev1.Event{}, nil},
+	} {
+		var got []state.Kind
+		for _, converted := range Convert(test.object) {
+			got = append(got, converted.ObjectKind())
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%T becomes %v, want %v", test.object, got, test.want)
+		}
+	}
 }
