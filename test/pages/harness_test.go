@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pages breaks things on a real control plane and waits for the page: a real Prometheus scrapes the exporter
+// every five seconds and evaluates the bundled rules, a real Alertmanager with the bundled inhibit rules sends what fires.
+//
+// What each fault must page, and with which words, stands beside the fault. Whatever else pages is a false alarm and
+// fails the test that it belongs to, or the whole suite.
+//
+// The tests scale the times of the rules down by the flag -scale; make soak runs them at full length.
+package pages
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"stability-exporter/test/cluster"
+	"stability-exporter/test/daemon"
+	"stability-exporter/test/exporterproc"
+	"stability-exporter/test/prometheus"
+	"stability-exporter/test/sandbox"
+)
+
+// interval is that of scrapes and of the evaluation of the rules.
+const interval = 5 * time.Second
+
+// sideBySide is how many tests run at the same time: they wait most of the time.
+const sideBySide = "40"
+
+// suite is what the tests share.
+type suite struct {
+	dir        string
+	binary     string
+	scale      int // what the times of the rules are divided by
+	cluster    *cluster.Cluster
+	kubeconfig string // of the exporters
+	exporter   *exporterproc.Process
+	prometheus *prometheus.Server
+	pager      *prometheus.Alertmanager
+	began      time.Time
+	claims     claims
+	measured   measurements
+}
+
+// shared is set once by TestMain and only read afterwards.
+var shared *suite
+
+// mainCluster is the label cluster of the exporter that all tests share.
+const mainCluster = "main"
+
+func TestMain(m *testing.M) {
+	scale := flag.Int("scale", 20, "divide the times of the rules by this number")
+	report := flag.String("report", "", "write the seconds to the page of each fault to this file")
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		panic(err) // package testing has that flag
+	}
+	flag.Parse()
+	os.Exit(run(m, *scale, *report))
+}
+
+func run(m *testing.M, scale int, report string) int {
+	dir, err := os.MkdirTemp("", "stability-pages-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s, err := start(ctx, dir, scale)
+	defer s.stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared = s
+	code := m.Run()
+	if err := errors.Join(s.unclaimed(ctx), s.measured.write(report, scale)); err != nil {
+		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "the logs are in %s; the exporter's log:\n%s\n", dir, s.exporter.Log())
+		return code
+	}
+	_ = os.RemoveAll(dir) // a leftover in the temporary directory harms nobody
+	return 0
+}
+
+// start returns as much of the suite as there is, also with an error.
+func start(ctx context.Context, dir string, scale int) (*suite, error) {
+	s := &suite{dir: dir, scale: scale}
+	var err error
+	if s.binary, err = exporterproc.Build(ctx, dir); err != nil {
+		return s, err
+	}
+	if s.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster")}); err != nil {
+		return s, err
+	}
+	if _, err = s.cluster.Nodes(ctx, 6, "a", "b", "c"); err != nil {
+		return s, err
+	}
+	if err = s.reserveZones(ctx); err != nil {
+		return s, err
+	}
+	if s.kubeconfig, err = exporterproc.Grant(ctx, s.cluster, "exporter-0"); err != nil {
+		return s, err
+	}
+	if s.exporter, err = exporterproc.Launch(ctx, s.binary, "--kubeconfig="+s.kubeconfig); err != nil {
+		return s, err
+	}
+	if err = s.exporter.WaitReady(ctx); err != nil {
+		return s, err
+	}
+	return s, s.startPaging(ctx)
+}
+
+// startPaging starts what stands between the exporter and a person on call.
+func (s *suite) startPaging(ctx context.Context) error {
+	rules, err := scaledRules(ctx, s.binary, s.scale)
+	if err != nil {
+		return err
+	}
+	inhibit, err := os.ReadFile("../../rules/alertmanager/inhibit_rules.yaml")
+	if err != nil {
+		return fmt.Errorf("cannot read the inhibit rules: %w", err)
+	}
+	// What inhibits an alert may come two evaluations later.
+	s.pager, err = prometheus.StartAlertmanager(ctx, filepath.Join(s.dir, "alertmanager"), inhibit, 2*interval)
+	if err != nil {
+		return err
+	}
+	s.prometheus, err = prometheus.Start(ctx, prometheus.Options{
+		Dir: filepath.Join(s.dir, "prometheus"), Interval: interval, Rules: rules, Alertmanager: s.pager.Addr,
+	})
+	if err != nil {
+		return err
+	}
+	s.began = time.Now()
+	return s.prometheus.Scrape(mainCluster, s.exporter.Addr(), map[string]string{"cluster": mainCluster})
+}
+
+func (s *suite) stop() {
+	if s.prometheus != nil {
+		s.prometheus.Kill()
+	}
+	if s.pager != nil {
+		s.pager.Kill()
+	}
+	if s.exporter != nil {
+		s.exporter.Kill()
+	}
+	if s.cluster != nil {
+		s.cluster.Stop()
+	}
+}
+
+// space is a namespace of one test. What pages about it must be claimed.
+type space struct {
+	*sandbox.Space
+	cluster string // the label of the exporter that watches it for the test
+}
+
+// newSpace makes the test run beside the others, in a namespace of its own.
+func newSpace(t *testing.T) *space {
+	t.Helper()
+	t.Parallel()
+	return &space{sandbox.New(t, shared.cluster), mainCluster}
+}
+
+// patience is how long something may take that has nothing to wait for but the machine and three evaluations.
+const patience = daemon.Patience + 3*interval
+
+// scaled is a time of the rules as it is in this run.
+func scaled(full time.Duration) time.Duration { return full / time.Duration(shared.scale) }
+
+// await asks Prometheus until a query gives a result.
+func (s *space) await(what, query string) {
+	s.T.Helper()
+	err := shared.prometheus.Await(s.T.Context(), patience, what, func(ctx context.Context) error {
+		vector, err := shared.prometheus.Vector(ctx, query)
+		if err == nil && len(vector) == 0 {
+			err = fmt.Errorf("nothing is found by %s", query)
+		}
+		return err
+	})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// awaitHealthy waits until Prometheus knows the workloads to be healthy.
+func (s *space) awaitHealthy(workloads ...string) {
+	s.T.Helper()
+	for _, name := range workloads {
+		s.await(name+" to be healthy", fmt.Sprintf(
+			`stability_workload_state{cluster=%q,namespace=%q,workload=%q,state="healthy"} == 1 unless ignoring (state, cause) stability_workload_unavailable_replicas`,
+			s.cluster, s.Name, name))
+	}
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pages
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// scaledRules is what the program prints as its rules, with the times divided: for, keep_firing_for, and those in
+// expressions. A range of a day is left alone: it only bounds how far back is looked.
+func scaledRules(ctx context.Context, binary string, scale int) ([]byte, error) {
+	text, err := exec.CommandContext(ctx, binary, "rules").Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot print the rules: %w", err)
+	}
+	var file struct {
+		Groups []struct {
+			Name  string           `yaml:"name"`
+			Rules []map[string]any `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("cannot read the rules: %w", err)
+	}
+	for _, group := range file.Groups {
+		for _, rule := range group.Rules {
+			for _, key := range []string{"for", "keep_firing_for"} {
+				if duration, found := rule[key].(string); found {
+					rule[key] = divided(duration, scale)
+				}
+			}
+			rule["expr"] = scaledExpression(rule["expr"].(string), scale)
+		}
+	}
+	return yaml.Marshal(file)
+}
+
+// divided is a duration divided by scale, in whole milliseconds.
+func divided(text string, scale int) string {
+	duration, err := model.ParseDuration(text)
+	if err != nil {
+		panic("BUG: the rules hold a broken duration " + text) // Prometheus' own parser has read them in the unit tests
+	}
+	return model.Duration(time.Duration(duration) / time.Duration(scale)).String()
+}
+
+// scaledExpression divides the ranges of an expression, and how long a rollout may take. What the exporter itself waits
+// for, such as news of a watch, goes at its own pace.
+func scaledExpression(expr string, scale int) string {
+	ranges := regexp.MustCompile(`\[(\d+[mh])(?::(\d+[sm]))?\]`)
+	expr = ranges.ReplaceAllStringFunc(expr, func(text string) string {
+		parts := ranges.FindStringSubmatch(text)
+		if parts[2] == "" {
+			return "[" + divided(parts[1], scale) + "]"
+		}
+		return "[" + divided(parts[1], scale) + ":" + divided(parts[2], scale) + "]"
+	})
+	bounds := regexp.MustCompile(`(clamp_min\()(\d+)( \* .*?, )(\d+)(\))`)
+	return bounds.ReplaceAllStringFunc(expr, func(text string) string {
+		parts := bounds.FindStringSubmatch(text)
+		return parts[1] + fraction(parts[2], scale) + parts[3] + fraction(parts[4], scale) + parts[5]
+	})
+}
+
+// fraction is a number of seconds divided by scale.
+func fraction(digits string, scale int) string {
+	seconds, _ := strconv.Atoi(digits) // the expression that found it takes nothing else
+	return strconv.FormatFloat(float64(seconds)/float64(scale), 'f', -1, 64)
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pages
+
+import (
+	"context"
+
+	"stability-exporter/test/sandbox"
+)
+
+// zones by name have so many nodes, which only take the pods of one test.
+func zones() map[string]int { return map[string]int{} }
+
+func (s *suite) reserveZones(ctx context.Context) error {
+	for zone, nodes := range zones() {
+		if _, err := sandbox.ReserveNodes(ctx, s.cluster, nodes, zone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
