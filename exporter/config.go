@@ -4,6 +4,7 @@ package exporter
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type config struct {
 	Damage damageConfig `yaml:"damage"`
 	// NodeConditions say by condition type how a node condition is read where the rule of its name is wrong.
 	NodeConditions map[string]conditionReading `yaml:"node_conditions"`
+	Rules          rulesConfig                 `yaml:"rules"`
 }
 
 // damageConfig sets how a workload is judged.
@@ -36,10 +38,11 @@ func newConfig() *config {
 
 // validate returns the mistakes that only show once a value is understood.
 func (c *config) validate() []mistake {
+	mistakes := c.Rules.validate()
 	if g := c.Damage.Grace; g.Duration < time.Second || g.Duration > 24*time.Hour {
-		return []mistake{{g.line, fmt.Sprintf("a grace of %s is out of range: give 1s to 24h", g.Duration)}}
+		mistakes = append(mistakes, mistake{g.line, fmt.Sprintf("a grace of %s is out of range: give 1s to 24h", g.Duration)})
 	}
-	return nil
+	return mistakes
 }
 
 // conditions returns the readings as package collectors takes them.
@@ -116,7 +119,7 @@ func parseConfig(text []byte) (*config, []mistake) {
 	if len(mistakes) == 0 && !errors.Is(decoder.Decode(&second), io.EOF) {
 		mistakes = append(mistakes, mistake{second.Line, "a second document begins: a configuration is one document"})
 	}
-	slices.SortStableFunc(mistakes, func(a, b mistake) int { return a.line - b.line })
+	slices.SortFunc(mistakes, func(a, b mistake) int { return cmp.Or(a.line-b.line, strings.Compare(a.text, b.text)) })
 	return c, mistakes
 }
 

@@ -50,7 +50,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case o.command == commandConfigCheck:
 		return checkConfig(o.checkedFile, stdout, stderr)
 	case o.command == commandRules:
-		return printRules(o.rules, stdout, stderr)
+		return printRules(o, stdout, stderr)
 	case o.command == commandDashboards:
 		return printDashboards(o.dashboards, stdout, stderr)
 	}

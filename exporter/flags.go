@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"stability-exporter/collectors"
-	"stability-exporter/rules"
 )
 
 const programName = "stability_exporter"
@@ -45,8 +44,8 @@ type options struct {
 	profiling     bool
 	maxScrapes    int // how many scrapes are served at a time; zero means any number
 
-	checkedFile string        // the argument of config check
-	rules       rules.Options // of the command rules
+	checkedFile string // the argument of config check
+	rules       rulesOptions
 	dashboards  dashboardOptions
 }
 

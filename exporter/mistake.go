@@ -119,6 +119,12 @@ func inOurWords(message string) string {
 		if strings.HasPrefix(m[2], "map[") {
 			return found + " stands where a mapping is expected"
 		}
+		if strings.HasPrefix(m[2], "[]") {
+			return found + " stands where a list is expected"
+		}
+		if m[2] == "bool" {
+			return found + " stands where true or false is expected"
+		}
 		return found + " stands where another type is expected"
 	}
 	return message

@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +14,22 @@ import (
 	"stability-exporter/rules"
 )
 
+// rulesOptions are the flags of the command rules.
+type rulesOptions struct {
+	rules.Options
+	configFile string // empty means that of --config.file
+}
+
 // addRules declares the flags of the command rules.
-func addRules(command *kingpin.CmdClause, o *rules.Options) {
+func addRules(command *kingpin.CmdClause, o *rulesOptions) {
 	valueFlag(command, "format", "Form of the output: prometheus is a rule file for Prometheus and vmalert, prometheusrule and "+
 		"vmrule are objects for the operators of Prometheus and VictoriaMetrics.", &o.Format, oneOf(rules.Formats()...)).
 		Default(rules.Prometheus)
 	valueFlag(command, "runbook-url", "Address of the folder where you keep docs/runbooks; the links of the alerts begin with it.",
 		&o.Runbooks, parseAddress).PlaceHolder("URL")
 	command.Flag("name", "Name of the object.").Default("stability-exporter").StringVar(&o.Name)
+	command.Flag("config", "Configuration whose section rules says what is to be different: thresholds, tiers, switches. By default "+
+		"that of --config.file.").PlaceHolder("FILE").StringVar(&o.configFile)
 }
 
 // parseAddress accepts what a browser can open.
@@ -35,9 +44,15 @@ func parseAddress(text string) (string, error) {
 	return text, nil
 }
 
-// printRules is the command rules: it prints the bundled rules and returns the exit code.
-func printRules(o rules.Options, stdout, stderr io.Writer) int {
-	text, err := rules.Print(o)
+// printRules is the command rules: it prints the bundled rules as configured and returns the exit code.
+func printRules(o *options, stdout, stderr io.Writer) int {
+	settings, err := loadConfig(cmp.Or(o.rules.configFile, o.configFile))
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailure
+	}
+	o.rules.Config = settings.Rules.customization()
+	text, err := rules.Print(o.rules.Options)
 	if err == nil {
 		_, err = stdout.Write(text)
 	}

@@ -53,6 +53,10 @@ func DocsMarkdown() ([]byte, error) {
 			}
 		}
 	}
+	doc.WriteString(docsConfiguration)
+	for _, t := range Thresholds() {
+		fmt.Fprintf(doc, "| `%s` | [%s](runbooks/%s.md) | %s | %s | %s |\n", t.Name, t.Alert, t.Alert, t.Write(t.Default), t.Range(), t.Meaning)
+	}
 	doc.WriteString(docsInhibition + strings.TrimSpace(inhibition) + "\n```\n")
 	return doc.Bytes(), nil
 }
@@ -91,6 +95,50 @@ The rules load unchanged into Prometheus (2.42 and newer) and vmalert, and as an
 - StabilityExporterDown knows of a cluster for one day after its exporter was last seen. Alert on the scrape itself for longer absences.
 
 ## Alerting rules
+`
+
+const docsConfiguration = `
+## Configuration
+
+The section ` + "`rules`" + ` of the configuration says what is to be different; ` + "`config check`" + ` names every mistake in it with its line.
+The exporter does not use it: print the rules again after a change, and load them.
+
+    stability_exporter rules --config=FILE > stability.rules.yaml
+
+` + "```yaml" + `
+rules:
+  alerts:
+    StabilityHpaCapped:
+      enabled: false                       # leaves it out
+    StabilityCrashLoop:
+      severity: critical                   # critical, warning or info
+      for: 10m
+      keep_firing_for: 15m                 # a critical alert has 5m when nothing is said
+      labels: {team: platform}             # added; not those that the alert has by itself
+  thresholds:
+    crash_loop_restarts: 8                 # from the table below
+  critical_namespaces: ['prod-.*', kube-system]
+  critical_labels: {tier: 'gold|silver'}   # by the keys in --workload-labels
+` + "```" + `
+
+An alert of several rules, such as StabilityWorkloadDown, is changed in all of them.
+
+**Tiers** keep what matters less from paging. With ` + "`critical_namespaces`" + ` or ` + "`critical_labels`" + `, a critical alert that has a namespace stays
+critical inside of the tier and comes as a warning outside of it, under the same name, as soon and with the same text.
+Alerts without a namespace stay critical: zones, registries, the control plane, the exporter itself.
+
+- The regular expressions (RE2) have to match whole names and values. One that matches is enough: a workload is inside if its
+  namespace is listed, and also if one of its labels is.
+- ` + "`critical_labels`" + ` needs the labels in ` + "`stability_workload_info`" + `: start the exporter with ` + "`--workload-labels`" + `. A Service and a namespace have no
+  such labels: they are inside if one workload of the namespace is.
+- When in doubt it pages: outside is only what is seen to be. With ` + "`critical_labels`" + ` critical stays critical where no workload of the
+  cluster has one of the labels, because ` + "`--workload-labels`" + ` does not name it for instance, and for what belongs to no workload in a
+  namespace without any.
+
+**Thresholds** are numbers in the expressions. Texts that tell the number change with it; the runbooks tell of the defaults.
+
+| threshold | alert | default | range | meaning |
+|---|---|---|---|---|
 `
 
 const docsInhibition = `

@@ -37,6 +37,7 @@ type Options struct {
 	// Runbooks is what the links to the runbooks begin with, up to the last slash; empty leaves RunbookFolder.
 	Runbooks string
 	Name     string // of the object; a rule file has none
+	Config   Config
 }
 
 // Print returns the bundled rules as YAML. The error names a format that does not exist.
@@ -45,6 +46,7 @@ func Print(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	customize(groups, o.Config)
 	if o.Runbooks != "" {
 		linkRunbooks(groups, strings.TrimSuffix(o.Runbooks, "/")+"/")
 	}

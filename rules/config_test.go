@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// named returns the printed rules of an alert.
+func named(t *testing.T, alert string, c Config) []alertRule {
+	t.Helper()
+	return slices.DeleteFunc(printed(t, c), func(r alertRule) bool { return r.Alert != alert })
+}
+
+func TestAnAlertIsChangedInAllItsRules(t *testing.T) {
+	before := printed(t, Config{})
+	after := printed(t, Config{Alerts: map[string]AlertConfig{"StabilityWorkloadDown": {
+		For: "3m", KeepFiringFor: "1h", Severity: "warning", Labels: map[string]string{"team": "platform", "n": "1"},
+	}}})
+	var want []alertRule
+	for _, rule := range before {
+		if rule.Alert == "StabilityWorkloadDown" {
+			rule.For, rule.KeepFiringFor = "3m", "1h"
+			rule.Labels["severity"], rule.Labels["team"], rule.Labels["n"] = "warning", "platform", "1"
+		}
+		want = append(want, rule)
+	}
+	if diff := cmp.Diff(want, after); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestADisabledAlertIsGone(t *testing.T) {
+	all, without := printed(t, Config{}), printed(t, Config{Alerts: map[string]AlertConfig{"StabilityWorkloadDown": {Disabled: true}}})
+	want := slices.DeleteFunc(all, func(r alertRule) bool { return r.Alert == "StabilityWorkloadDown" })
+	if diff := cmp.Diff(want, without); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Prometheus refuses no group without rules, but there is nothing to be said for one.
+func TestAGroupWithoutRulesIsGone(t *testing.T) {
+	text, err := Print(Options{Format: Prometheus, Config: Config{Alerts: map[string]AlertConfig{
+		"StabilityComponentDown": {Disabled: true}, "StabilityStatusStale": {Disabled: true}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "stability.control_plane") {
+		t.Error("the group stability.control_plane is still there")
+	}
+}
+
+func TestWhatBecomesCriticalKeepsFiring(t *testing.T) {
+	f := func(change AlertConfig, want string) {
+		t.Helper()
+		for _, rule := range named(t, "StabilityCrashLoop", Config{Alerts: map[string]AlertConfig{"StabilityCrashLoop": change}}) {
+			check(t, "keep_firing_for", rule.KeepFiringFor, want)
+		}
+	}
+	f(AlertConfig{}, "")
+	f(AlertConfig{Severity: "info"}, "")
+	f(AlertConfig{Severity: "critical"}, "5m")
+	f(AlertConfig{Severity: "critical", KeepFiringFor: "0s"}, "0s")
+	f(AlertConfig{KeepFiringFor: "2m"}, "2m")
+}
+
+// With tiers each critical alert of a namespace is there twice, and all else is as it was.
+func TestTiersTellCriticalAlertsApart(t *testing.T) {
+	labels, err := AlertLabels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]Config{
+		"namespaces": {CriticalNamespaces: []string{"prod-.*"}},
+		"labels":     {CriticalLabels: map[string]string{"tier": "gold"}},
+		"both":       {CriticalNamespaces: []string{"prod-.*"}, CriticalLabels: map[string]string{"tier": "gold"}},
+	} {
+		split := 0
+		after := printed(t, c)
+		for _, rule := range printed(t, Config{}) {
+			if rule.Labels["severity"] != "critical" || !slices.Contains(labels[rule.Alert], "namespace") {
+				if diff := cmp.Diff(rule, after[0]); diff != "" {
+					t.Errorf("%s: %s has changed: %s", name, rule.Alert, diff)
+				}
+				after = after[1:]
+				continue
+			}
+			split++
+			inside, outside := after[0], after[1]
+			after = after[2:]
+			check(t, name+": severity inside", inside.Labels["severity"], "critical")
+			check(t, name+": severity outside", outside.Labels["severity"], "warning")
+			begin := "(\n  " + strings.ReplaceAll(rule.Expr, "\n", "\n  ") + "\n)\n"
+			in, inFound := strings.CutPrefix(inside.Expr, begin+"unless on ")
+			out, outFound := strings.CutPrefix(outside.Expr, begin+"and on ")
+			if !inFound || !outFound || in != out {
+				t.Errorf("%s: %s is not split:\n%s\n%s", name, rule.Alert, inside.Expr, outside.Expr)
+			}
+		}
+		if split < 4 || len(after) > 0 {
+			t.Errorf("%s: %d alerts are split, %d left", name, split, len(after))
+		}
+	}
+}
+
+func TestWhatIsOutsideOfTheTier(t *testing.T) {
+	f := func(c Config, expr, want string) {
+		t.Helper()
+		if diff := cmp.Diff(want, c.outside(expr)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	const (
+		down    = "max by (cluster, namespace, workload, workload_type) (stability_workload_state) and stability_workload_desired_replicas"
+		service = "max by (cluster, namespace, service) (stability_service_endpoints_lost) and stability_service_ready_endpoints"
+		budget  = "max by (cluster, namespace, poddisruptionbudget, cause) (stability_pdb_blocking)"
+		zone    = "min by (cluster, zone) (stability_zone_healthy_ratio)"
+	)
+	byNamespace := Config{CriticalNamespaces: []string{"prod-.*", "kube-system", "(?i)erp"}}
+	f(Config{}, down, "")
+	f(byNamespace, zone, "")
+	f(byNamespace, down, "on (cluster, namespace) group by (cluster, namespace) "+
+		`(stability_workload_desired_replicas{namespace!~"prod-.*|kube-system|(?:(?i)erp)"})`)
+	f(byNamespace, service, "on (cluster, namespace) group by (cluster, namespace) "+
+		`(stability_service_ready_endpoints{namespace!~"prod-.*|kube-system|(?:(?i)erp)"})`)
+	f(Config{CriticalNamespaces: []string{"prod"}}, budget, "on (cluster, namespace) group by (cluster, namespace) "+
+		`(stability_pdb_blocking{namespace!="prod"})`)
+	byLabel := Config{CriticalNamespaces: []string{"prod"}, CriticalLabels: map[string]string{"tier": "gold", "app.io/team": "a|b"}}
+	f(byLabel, zone, "")
+	f(byLabel, service, `on (cluster, namespace) (
+  group by (cluster, namespace) (stability_workload_info{namespace!="prod"})
+  unless on (cluster, namespace) group by (cluster, namespace) (stability_workload_info{label_app_io_team=~"a|b"})
+  unless on (cluster, namespace) group by (cluster, namespace) (stability_workload_info{label_tier="gold"})
+  and on (cluster) group by (cluster) (stability_workload_info{label_app_io_team!=""})
+  and on (cluster) group by (cluster) (stability_workload_info{label_tier!=""})
+)`)
+	f(Config{CriticalLabels: map[string]string{"tier": `\d`}}, down, `on (cluster, namespace, workload, workload_type) (
+  group by (cluster, namespace, workload, workload_type) (stability_workload_info)
+  unless on (cluster, namespace, workload, workload_type) group by (cluster, namespace, workload, workload_type) (stability_workload_info{label_tier=~"\\d"})
+  and on (cluster) group by (cluster) (stability_workload_info{label_tier!=""})
+)`)
+}
+
+// All severities, tiers and switches leave the forms of printing alone.
+func TestEveryFormIsConfigured(t *testing.T) {
+	for _, format := range Formats() {
+		text, err := Print(Options{Format: format, Config: Config{Alerts: map[string]AlertConfig{"StabilityHpaCapped": {Disabled: true}}}})
+		if err != nil || strings.Contains(string(text), "StabilityHpaCapped\n") || !strings.Contains(string(text), "StabilityCronJobFailed\n") {
+			t.Errorf("%s: not as configured, error %v", format, err)
+		}
+	}
+}
