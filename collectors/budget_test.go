@@ -74,6 +74,7 @@ func largeSnapshot() *state.Snapshot {
 	for i := 0; i < len(s.Workloads); i += 10 {
 		w, r := &s.Workloads[i], &s.Restarts[i]
 		w.State, w.Available, w.Ready = state.Degraded, 3, 3
+		w.DamagedSince, w.DamageDelta, w.DamagedShare = testNow-4000, 3, 1./3
 		switch i % 3 {
 		case 0:
 			w.Causes, w.Abnormal = []state.Count{{Name: "crash_loop", N: 3}}, []state.Count{{Name: "CrashLoopBackOff", N: 3}}
@@ -84,6 +85,7 @@ func largeSnapshot() *state.Snapshot {
 		case 1:
 			w.Causes, w.Abnormal = []state.Count{{Name: "image_pull", N: 3}}, []state.Count{{Name: "ImagePullBackOff", N: 3}}
 			w.ImagePull = []state.Count{{Name: "registry.example.com", N: 3}}
+			w.ImagePullSince = testNow - 4000
 			w.Rolling, w.Stuck, w.RolloutStarted, w.LastProgress = true, true, testNow-4000, testNow-3000
 		case 2:
 			w.Causes, w.Abnormal = []state.Count{{Name: "readiness_probe", N: 3}}, []state.Count{{Name: "NotReady", N: 3}}

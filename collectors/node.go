@@ -29,9 +29,19 @@ var (
 	nodeReboots = counter("stability_node_reboots_total",
 		"Reboots of the node since the exporter began to watch it. 0 means that none was seen.",
 		nodeLabels...)
+	nodeLastReboot = sparseGauge("stability_node_last_reboot_timestamp_seconds",
+		"When the exporter last saw that the node had rebooted, in Unix seconds. No series means that none was seen.",
+		nodeLabels...)
+	nodeCrashDelta = sparseGauge("stability_node_crash_delta",
+		"Reboots of the node within the window up to now that nobody prepared: it was neither cordoned nor about to be removed. "+
+			"No series means that none was seen.",
+		withLabels(nodeLabels, "window")...)
 	nodeConditionProblem = sparseGauge("stability_node_condition_problem",
 		"1 when a condition of the node other than Ready tells of a problem: one ending in Ready, Healthy or Available that is "+
 			"not True, or any other that is True, such as DiskPressure. No series means that there is none.",
+		withLabels(nodeLabels, "condition")...)
+	nodeConditionProblemSince = sparseGauge("stability_node_condition_problem_since_timestamp_seconds",
+		"Since when a condition of the node that tells of a problem does so, in Unix seconds. No series means that there is none.",
 		withLabels(nodeLabels, "condition")...)
 	zoneNodes = gauge("stability_zone_nodes",
 		"Nodes of the zone by class: a member is expected to be ready; cordoned, leaving (being removed) and bootstrapping "+
@@ -76,7 +86,8 @@ func nodeSpec(conditions map[string]string) (Spec, error) {
 		Default: true,
 		Reads:   state.KindSet(state.Nodes),
 		Families: []*Family{
-			nodeReady, nodeCordoned, nodeReadyTransition, nodeReboots, nodeConditionProblem,
+			nodeReady, nodeCordoned, nodeReadyTransition, nodeReboots, nodeLastReboot, nodeCrashDelta,
+			nodeConditionProblem, nodeConditionProblemSince,
 			zoneNodes, zoneUnhealthy, zoneHealthyRatio, zoneEvictionLimit,
 		},
 		New: func(log.Logger) Collector { return node{conditions} },
@@ -98,13 +109,16 @@ func (c node) emitNode(n *state.NodeView, emit *Emitter) {
 	samples := emit.subject(nodeLabels, n.Name, n.Zone)
 	samples.emit(nodeReady, boolValue(n.Ready))
 	samples.emit(nodeCordoned, boolValue(n.Cordoned))
-	if n.ReadySince != 0 {
-		samples.emit(nodeReadyTransition, float64(n.ReadySince))
-	}
+	samples.emitTime(nodeReadyTransition, n.ReadySince)
 	samples.emit(nodeReboots, float64(n.Reboots))
+	samples.emitTime(nodeLastReboot, n.LastReboot)
+	if n.Crashes != 0 {
+		samples.emit(nodeCrashDelta, float64(n.Crashes), "1h")
+	}
 	for _, condition := range n.Conditions {
 		if name := condition.Type.String(); c.problem(name, condition.Status.String()) {
 			samples.emit(nodeConditionProblem, 1, name)
+			samples.emitTime(nodeConditionProblemSince, condition.Transitioned, name)
 		}
 	}
 }

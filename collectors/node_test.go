@@ -13,9 +13,9 @@ func TestNodeExposition(t *testing.T) {
 		Nodes: []state.NodeView{
 			{
 				Name: "node-1", Zone: "a", Ready: true, ReadySince: 1_794_000_000,
-				Conditions: []state.NodeCondition{{Type: state.Sym("DiskPressure"), Status: state.Sym("True")}},
+				Conditions: []state.NodeCondition{{Type: state.Sym("DiskPressure"), Status: state.Sym("True"), Transitioned: 1_794_000_500}},
 			},
-			{Name: "node-2", Zone: "a", ReadySince: 1_794_999_000, Reboots: 2},
+			{Name: "node-2", Zone: "a", ReadySince: 1_794_999_000, Reboots: 2, LastReboot: 1_794_999_100, Crashes: 1},
 			{Name: "node-3", Zone: "unknown", Class: state.Cordoned, Ready: true, ReadySince: 1_794_000_000, Cordoned: true},
 			{Name: "node-4", Zone: "unknown", Class: state.Bootstrapping},
 		},

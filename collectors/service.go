@@ -22,6 +22,10 @@ var (
 		"1 when the Service had backends, has none now and nobody scaled it to zero: an outage, by the cause of "+
 			"stability_service_no_endpoints. No series means that none is known.",
 		"namespace", "service", "cause")
+	serviceNoEndpointsSince = sparseGauge("stability_service_no_endpoints_since_timestamp_seconds",
+		"Since when the Service has no backend, in Unix seconds. Exact while the exporter watches; for what is older than its first "+
+			"look, since when its pods prove it. No series means that it has one.",
+		"namespace", "service")
 )
 
 // service is the collector of Services without endpoints.
@@ -33,7 +37,7 @@ func serviceSpec() Spec {
 		Help:     "Services, how many backends they have, and why they have none.",
 		Default:  true,
 		Reads:    workloadKinds | state.KindSet(state.Services, state.EndpointSlices, state.Pods),
-		Families: []*Family{serviceReadyEndpoints, serviceNoEndpoints, serviceEndpointsLost},
+		Families: []*Family{serviceReadyEndpoints, serviceNoEndpoints, serviceEndpointsLost, serviceNoEndpointsSince},
 		New:      func(log.Logger) Collector { return service{} },
 	}
 }
@@ -48,6 +52,9 @@ func (service) Collect(s *state.Snapshot, emit *Emitter) error {
 		emit.Emit(serviceReadyEndpoints, float64(v.ReadyEndpoints), v.Namespace, v.Name)
 		if v.Cause != "" {
 			emit.Emit(serviceNoEndpoints, 1, v.Namespace, v.Name, v.Cause)
+			if v.EmptySince != 0 {
+				emit.Emit(serviceNoEndpointsSince, float64(v.EmptySince), v.Namespace, v.Name)
+			}
 		}
 		if v.Lost {
 			emit.Emit(serviceEndpointsLost, 1, v.Namespace, v.Name, v.Cause)

@@ -10,9 +10,9 @@ import (
 
 func serviceSnapshot(kinds ...state.Kind) *state.Snapshot {
 	return observed(&state.Snapshot{Services: []state.ServiceView{
-		{Namespace: "shop", Name: "idle", Cause: "scaled_to_zero"},
+		{Namespace: "shop", Name: "idle", Cause: "scaled_to_zero", EmptySince: testNow - 5000},
 		{Namespace: "shop", Name: "web", ReadyEndpoints: 3},
-		{Namespace: "shop", Name: "wrong", Cause: "pods_not_ready", Lost: true},
+		{Namespace: "shop", Name: "wrong", Cause: "pods_not_ready", Lost: true, EmptySince: testNow - 90},
 	}}, kinds...)
 }
 

@@ -41,6 +41,18 @@ var (
 		"Verdict on the workload: 1 for the state it is in. degraded is partial damage, down is total damage; these two are "+
 			"always shown, as 0 or 1. Otherwise one of healthy, rolling, scaling and scaled_to_zero is shown as 1.",
 		withLabels(workloadLabels, "state")...)
+	workloadDamagedSince = sparseGauge("stability_workload_damaged_since_timestamp_seconds",
+		"Since when the workload is degraded or down without a break, in Unix seconds. Exact while the exporter watches, and kept "+
+			"over its restarts; for damage that is older than its first look, since when the pods that are missing prove it. "+
+			"No series while the workload is not damaged.",
+		workloadLabels...)
+	workloadDamageDelta = sparseGauge("stability_workload_damage_delta",
+		"How often the workload became damaged (degraded or down) within the window up to now, also between two scrapes. Many "+
+			"times: it flaps. No series means that it never did.",
+		withLabels(workloadLabels, "window")...)
+	workloadDamagedRatio = sparseGauge("stability_workload_damaged_ratio",
+		"Share of the window up to now in which the workload was damaged (degraded or down). 1 means all the time. No series means never.",
+		withLabels(workloadLabels, "window")...)
 	workloadUnavailable = sparseGauge("stability_workload_unavailable_replicas",
 		"Missing replicas by the cause that keeps them from being available; the causes add up to the whole deficit. "+
 			"No series means that no replica is missing.",
@@ -77,21 +89,44 @@ var (
 	workloadUnschedulable = sparseGauge("stability_workload_unschedulable_replicas",
 		"Pods the scheduler finds no node for, by what is in the way. No series means that all pods have a node.",
 		withLabels(workloadLabels, "blocker")...)
+	workloadUnschedulableSince = sparseGauge("stability_workload_unschedulable_since_timestamp_seconds",
+		"Since when the oldest of the pods that the scheduler finds no node for has been waiting, in Unix seconds. No series means "+
+			"that all pods have a node.",
+		workloadLabels...)
 	workloadTerminatingOverdue = sparseGauge("stability_workload_terminating_overdue_pods",
 		"Pods that should have been gone by now: deleted, grace period over, still there (a finalizer, or a lost node). "+
 			"No series means that there is none.",
+		workloadLabels...)
+	workloadTerminatingOverdueSince = sparseGauge("stability_workload_terminating_overdue_since_timestamp_seconds",
+		"When the oldest of the pods that should have been gone by now was due to be gone, in Unix seconds. No series means that "+
+			"there is none.",
 		workloadLabels...)
 	workloadImagePull = sparseGauge("stability_image_pull_failing_pods",
 		"Pods that cannot get a container image, by the host of the registry. Many workloads with one registry: look there. "+
 			"No series means that every image was pulled.",
 		withLabels(workloadLabels, "registry")...)
+	workloadImagePullSince = sparseGauge("stability_image_pull_failing_since_timestamp_seconds",
+		"Since when the oldest of the pods that cannot get an image is not ready, in Unix seconds. No series means that every image "+
+			"was pulled.",
+		workloadLabels...)
 	hpaLimited = sparseGauge("stability_hpa_limited",
 		"1 when the autoscaler wants another number of replicas than it may set, by reason: TooManyReplicas is at its maximum, "+
 			"TooFewReplicas at its minimum. workload is what it scales. No series means not limited.",
 		"namespace", "horizontalpodautoscaler", "workload", "workload_type", "reason")
+	hpaLastScale = sparseGauge("stability_hpa_last_scale_timestamp_seconds",
+		"When an autoscaler that is limited last changed the number of replicas, in Unix seconds: at its limit since then. No series "+
+			"means that it is not limited, or never changed the number.",
+		"namespace", "horizontalpodautoscaler", "workload", "workload_type")
 	cronJobLastRunFailed = gauge("stability_cronjob_last_run_failed",
 		"1 when the Job that finished last failed, 0 when it succeeded. No series before the first Job has finished.",
 		workloadLabels...)
+	cronJobLastRunFinished = gauge("stability_cronjob_last_run_finished_timestamp_seconds",
+		"When the Job that finished last did so, in Unix seconds. No series before the first Job has finished.",
+		workloadLabels...)
+	laggingWorkloads = gauge("stability_status_lagging_workloads",
+		"Workloads whose status has not taken notice of their present spec for more than a minute. 0 means that none lags. Above 0: "+
+			"suspect the controller manager, which is slow, stuck or not alive.",
+		"workload_type")
 )
 
 // workload is the collector of availability: how many pods there should be, how many there are, and why some are not.
@@ -117,10 +152,12 @@ func workloadSpec(labelKeys []string) (Spec, error) {
 			state.HorizontalPodAutoscalers, state.Pods, state.Leases),
 		Families: []*Family{
 			workloadDesired, workloadCurrent, workloadUpdated, workloadReady, workloadAvailable,
-			workloadAvailableRatio, workloadMinAvailable, workloadState, workloadUnavailable, workloadAbnormal,
+			workloadAvailableRatio, workloadMinAvailable, workloadState, workloadDamagedSince, workloadDamageDelta,
+			workloadDamagedRatio, workloadUnavailable, workloadAbnormal,
 			workloadStuck, workloadPaused, workloadRolloutStarted, workloadLastProgress, workloadUnhealthyUpdated,
-			workloadRolloutRestarts, workloadOnReadyNodes, workloadUnschedulable, workloadTerminatingOverdue,
-			workloadImagePull, hpaLimited, cronJobLastRunFailed, info,
+			workloadRolloutRestarts, workloadOnReadyNodes, workloadUnschedulable, workloadUnschedulableSince,
+			workloadTerminatingOverdue, workloadTerminatingOverdueSince, workloadImagePull, workloadImagePullSince,
+			hpaLimited, hpaLastScale, cronJobLastRunFailed, cronJobLastRunFinished, laggingWorkloads, info,
 		},
 		New: func(log.Logger) Collector { return workload{info, labelKeys} },
 	}, nil
@@ -165,20 +202,58 @@ func (c workload) Collect(s *state.Snapshot, emit *Emitter) error {
 			continue
 		}
 		emitReplicas(w, samples)
+		emitDamage(w, samples)
 		emitRollout(w, samples)
 		emitPods(w, samples)
 	}
 	for _, a := range s.Autoscalers {
-		if a.Limited != "" {
-			emit.Emit(hpaLimited, 1, a.Namespace, a.Name, a.Target.Name.String(), a.Target.Type.String(), a.Limited)
-		}
+		emitAutoscaler(a, emit)
 	}
 	for _, c := range s.CronJobs {
 		if c.LastRunKnown {
 			emit.Emit(cronJobLastRunFailed, boolValue(c.LastRunFailed), c.Namespace, c.Name, state.TypeCronJob)
+			emit.Emit(cronJobLastRunFinished, float64(c.LastRunEnded), c.Namespace, c.Name, state.TypeCronJob)
 		}
 	}
+	emitLagging(s, emit)
 	return nil
+}
+
+func emitAutoscaler(a state.AutoscalerView, emit *Emitter) {
+	if a.Limited == "" {
+		return
+	}
+	workload, kind := a.Target.Name.String(), a.Target.Type.String()
+	emit.Emit(hpaLimited, 1, a.Namespace, a.Name, workload, kind, a.Limited)
+	if a.LastScale != 0 {
+		emit.Emit(hpaLastScale, float64(a.LastScale), a.Namespace, a.Name, workload, kind)
+	}
+}
+
+// emitLagging counts the workloads of each observed kind whose status lags. A foreign controller's ReplicaSets count as such.
+func emitLagging(s *state.Snapshot, emit *Emitter) {
+	lagging := map[state.WorkloadType]int{}
+	for i := range s.Workloads {
+		if w := &s.Workloads[i]; w.Lagging {
+			switch name := w.Ref.Type.String(); name {
+			case state.TypeDeployment, state.TypeStatefulSet, state.TypeDaemonSet:
+				lagging[name]++
+			default:
+				lagging[state.TypeReplicaSet]++
+			}
+		}
+	}
+	for _, k := range [...]struct {
+		kind state.Kind
+		name state.WorkloadType
+	}{
+		{state.Deployments, state.TypeDeployment}, {state.StatefulSets, state.TypeStatefulSet},
+		{state.DaemonSets, state.TypeDaemonSet}, {state.ReplicaSets, state.TypeReplicaSet},
+	} {
+		if s.Observed(state.KindSet(k.kind)) {
+			emit.Emit(laggingWorkloads, float64(lagging[k.name]), k.name)
+		}
+	}
 }
 
 // workload begins the samples of a workload.
@@ -192,6 +267,13 @@ func (s subject) emitCounts(f *Family, counts []state.Count) {
 		if c.N != 0 {
 			s.emit(f, float64(c.N), c.Name)
 		}
+	}
+}
+
+// emitTime adds a sample for a time that is known.
+func (s subject) emitTime(f *Family, at state.Time, more ...string) {
+	if at != 0 {
+		s.emit(f, float64(at), more...)
 	}
 }
 
@@ -232,17 +314,26 @@ func emitReplicas(w *state.WorkloadView, samples subject) {
 	}
 }
 
+// damageWindow is the label of the window of WorkloadView.DamageDelta and DamagedShare.
+const damageWindow = "1h"
+
+func emitDamage(w *state.WorkloadView, samples subject) {
+	samples.emitTime(workloadDamagedSince, w.DamagedSince)
+	if w.DamageDelta != 0 {
+		samples.emit(workloadDamageDelta, float64(w.DamageDelta), damageWindow)
+	}
+	if w.DamagedShare != 0 {
+		samples.emit(workloadDamagedRatio, w.DamagedShare, damageWindow)
+	}
+}
+
 func emitRollout(w *state.WorkloadView, samples subject) {
 	samples.emit(workloadStuck, boolValue(w.Stuck))
 	if !w.Rolling {
 		return
 	}
-	if w.RolloutStarted != 0 {
-		samples.emit(workloadRolloutStarted, float64(w.RolloutStarted))
-	}
-	if w.LastProgress != 0 {
-		samples.emit(workloadLastProgress, float64(w.LastProgress))
-	}
+	samples.emitTime(workloadRolloutStarted, w.RolloutStarted)
+	samples.emitTime(workloadLastProgress, w.LastProgress)
 	if w.PodsKnown && !w.UpdatedPodsUnknown {
 		samples.emit(workloadUnhealthyUpdated, float64(w.UnhealthyUpdated))
 		samples.emit(workloadRolloutRestarts, float64(w.RolloutRestarts))
@@ -261,4 +352,7 @@ func emitPods(w *state.WorkloadView, samples subject) {
 	if w.TerminatingOverdue != 0 {
 		samples.emit(workloadTerminatingOverdue, float64(w.TerminatingOverdue))
 	}
+	samples.emitTime(workloadUnschedulableSince, w.UnschedulableSince)
+	samples.emitTime(workloadImagePullSince, w.ImagePullSince)
+	samples.emitTime(workloadTerminatingOverdueSince, w.OverdueSince)
 }

@@ -16,6 +16,7 @@ func TestWorkloadExposition(t *testing.T) {
 			Ref: ref("shop", "web", state.TypeDeployment), HasStatus: true,
 			Info:    state.MakeLabels(map[string]string{"team": "checkout", "app/tier": "1", "other": "x"}),
 			Desired: 4, Current: 5, Updated: 2, Ready: 3, Available: 2, MinAvailable: 3, State: state.Degraded, Stuck: true,
+			DamagedSince: 1_794_999_700, DamageDelta: 3, DamagedShare: 0.25, Lagging: true,
 			Paused: true, Rolling: true, RolloutStarted: 1_794_999_000, LastProgress: 1_794_999_500, UnhealthyUpdated: 2, RolloutRestarts: 7,
 			OnReadyNodes: true, OnReadyDesired: 4, OnReadyAvailable: 2,
 			PodsKnown: true, Causes: []state.Count{{Name: "crash_loop", N: 1}, {Name: "image_pull", N: 1}},
@@ -23,24 +24,27 @@ func TestWorkloadExposition(t *testing.T) {
 			Unschedulable:      []state.Count{{Name: "cpu", N: 1}},
 			ImagePull:          []state.Count{{Name: "registry.example:5000", N: 1}},
 			TerminatingOverdue: 1,
+			UnschedulableSince: 1_794_999_600, ImagePullSince: 1_794_999_500, OverdueSince: 1_794_999_400,
+		}, {
+			Ref: ref("shop", "canary", "rollout"), Lagging: true,
 		}},
 		Autoscalers: []state.AutoscalerView{
-			{Namespace: "shop", Name: "web-hpa", Target: ref("shop", "web", state.TypeDeployment), Limited: "TooManyReplicas"},
-			{Namespace: "shop", Name: "idle-hpa", Target: ref("shop", "idle", state.TypeDeployment)},
+			{Namespace: "shop", Name: "web-hpa", Target: ref("shop", "web", state.TypeDeployment), Limited: "TooManyReplicas", LastScale: 1_794_990_000},
+			{Namespace: "shop", Name: "idle-hpa", Target: ref("shop", "idle", state.TypeDeployment), LastScale: 5},
 		},
 		CronJobs: []state.CronJobView{
-			{Namespace: "shop", Name: "backup", LastRunKnown: true, LastRunFailed: true},
-			{Namespace: "shop", Name: "clean", LastRunKnown: true},
+			{Namespace: "shop", Name: "backup", LastRunKnown: true, LastRunFailed: true, LastRunEnded: 1_794_991_000},
+			{Namespace: "shop", Name: "clean", LastRunKnown: true, LastRunEnded: 1_794_992_000},
 			{Namespace: "shop", Name: "never"},
 		},
-	})
+	}, state.Deployments, state.StatefulSets, state.ReplicaSets)
 	got := collect(t, specOf(t, Options{WorkloadLabels: []string{"team", "app/tier", "missing"}}, "workload"), s)
 	golden(t, "workload.txt", got)
 }
 
 func workloadSnapshot(w state.WorkloadView) *state.Snapshot {
 	w.Ref = ref("shop", "web", state.TypeDeployment)
-	return observed(&state.Snapshot{Workloads: []state.WorkloadView{w}}, state.Deployments, state.Pods, state.Nodes)
+	return observed(&state.Snapshot{Workloads: []state.WorkloadView{w}}, state.Pods, state.Nodes)
 }
 
 func TestAHealthyWorkloadHasNoSparseSamples(t *testing.T) {
@@ -98,9 +102,11 @@ func TestWhatOnlyPodsTellIsWithheldWithoutPods(t *testing.T) {
 		HasStatus: true, Desired: 3, Available: 1, Rolling: true, RolloutStarted: 5, UnhealthyUpdated: 1, RolloutRestarts: 1,
 		Causes: []state.Count{{Name: "unknown", N: 2}}, Abnormal: []state.Count{{Name: "Pending", N: 2}},
 		Unschedulable: []state.Count{{Name: "cpu", N: 2}}, ImagePull: []state.Count{{Name: "docker.io", N: 2}}, TerminatingOverdue: 2,
+		UnschedulableSince: 5, ImagePullSince: 5, OverdueSince: 5,
 	})))
 	for _, f := range []*Family{
 		workloadUnavailable, workloadAbnormal, workloadUnschedulable, workloadImagePull, workloadTerminatingOverdue,
+		workloadUnschedulableSince, workloadImagePullSince, workloadTerminatingOverdueSince,
 		workloadUnhealthyUpdated, workloadRolloutRestarts,
 	} {
 		if strings.Contains(text, f.Name) {

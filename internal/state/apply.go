@@ -44,14 +44,14 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 		s.putAutoscaler(o, now)
 	case *Node:
 		before, _ := old.(*Node)
-		s.putNode(before, o)
+		s.putNode(before, o, now)
 	case *Service:
 		s.putService(o, now)
 	case *EndpointSlice:
 		if before, ok := old.(*EndpointSlice); ok && before.Service != o.Service {
-			s.removeSlice(before)
+			s.removeSlice(before, now)
 		}
-		s.endpointsOf(o).put(o)
+		s.endpointsOf(o).put(o, now)
 	case *DisruptionBudget:
 		s.matches.stale = true
 	case *Lease:
@@ -60,7 +60,7 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 }
 
 // drop removes an object that is known.
-func (s *Store) drop(obj Object) {
+func (s *Store) drop(obj Object, now Time) {
 	meta := obj.ObjectMeta()
 	delete(s.tables[tableOf(obj)], meta.UID)
 	switch o := obj.(type) {
@@ -70,7 +70,7 @@ func (s *Store) drop(obj Object) {
 		s.entity(o.ref()).removeController(o.UID)
 	case *ReplicaSet:
 		if free := s.tables[freeReplicaSets][o.UID]; free != nil {
-			s.drop(free)
+			s.drop(free, now)
 		}
 		if e := s.ownerEntity(meta); e != nil {
 			e.removeTemplate(o.UID)
@@ -88,7 +88,7 @@ func (s *Store) drop(obj Object) {
 	case *Service:
 		s.removeService(o)
 	case *EndpointSlice:
-		s.removeSlice(o)
+		s.removeSlice(o, now)
 	case *DisruptionBudget:
 		s.matches.stale = true
 	case *Lease:
@@ -187,7 +187,7 @@ func (s *Store) putAutoscaler(a *Autoscaler, now Time) {
 	}
 }
 
-func (s *Store) putNode(old, n *Node) {
+func (s *Store) putNode(old, n *Node, now Time) {
 	name := Sym(n.Name)
 	s.nodesByName[name] = n
 	n.beenReady = n.ready() || old != nil && old.beenReady
@@ -195,7 +195,7 @@ func (s *Store) putNode(old, n *Node) {
 		s.touchAll()
 	}
 	if old != nil && old.BootID != n.BootID && old.BootID != (Symbol{}) && n.BootID != (Symbol{}) {
-		s.reboots[name]++
+		s.rebooted(name, old, now)
 	}
 }
 

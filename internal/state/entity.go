@@ -23,6 +23,7 @@ type entity struct {
 	seenLabels []Labels // the label sets that selectors were last matched with
 
 	damage       *damageTracker
+	history      damageHistory
 	lagSince     Time   // since when the status lags the spec
 	rollingUntil Time   // how long missing replicas count to a rollout that the controller calls complete
 	rolloutSeen  Time   // when a rollout was seen to begin; zero when it was under way already
@@ -65,6 +66,9 @@ func (e *entity) setController(w *Workload) {
 	}
 	if w.Kind != ReplicaSets {
 		// The same name under another UID is another object: nothing of the old one's past excuses or accuses it.
+		if len(e.controllers) > 0 {
+			e.history = damageHistory{}
+		}
 		e.controllers, e.damage, e.lagSince, e.rollingUntil, e.rolloutSeen, e.watched, e.wanted = nil, nil, 0, 0, 0, false, Symbol{}
 	}
 	e.controllers = append(e.controllers, w)
@@ -73,7 +77,7 @@ func (e *entity) setController(w *Workload) {
 func (e *entity) removeController(uid UID) {
 	e.controllers = slices.DeleteFunc(e.controllers, func(w *Workload) bool { return w.UID == uid })
 	if len(e.controllers) == 0 {
-		e.damage = nil
+		e.damage, e.history = nil, damageHistory{}
 	}
 }
 
@@ -129,6 +133,8 @@ type judgement struct {
 	onReady    bool // desired and available below are those of ready nodes
 	desired    int32
 	counted    int32 // available replicas by which damage is judged
+	line       int32 // below which it is damaged
+	state      State
 }
 
 // judge brings the entity up to date: its summary, its rollout and its damage. It is called for every event of the
@@ -155,6 +161,7 @@ func (s *Store) judge(e *entity, now Time) judgement {
 	if !w.HasStatus {
 		return j
 	}
+	watched := e.watched
 	j.rollout = e.rolloutOf(w, j.desired, j.counted, now, s.grace())
 	in := damageInput{
 		desired: j.desired, available: j.counted, rollout: j.rollout, daemons: w.Kind == DaemonSets,
@@ -165,7 +172,17 @@ func (s *Store) judge(e *entity, now Time) judgement {
 	} else {
 		e.damage.observe(in, now)
 	}
+	j.line, j.state = e.damage.judge(now, j.current())
+	s.noteDamage(e, j, watched, now)
 	return j
+}
+
+// current is what is compared with desired to tell scaling from healthy; daemons on dead nodes are neither.
+func (j *judgement) current() int32 {
+	if j.onReady {
+		return j.desired
+	}
+	return j.controller.Current
 }
 
 // refresh makes the summary anew if a pod, a node or time has changed it.

@@ -2,13 +2,19 @@
 
 package state
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // unknownZone stands for nodes that carry no zone label.
 const unknownZone = "unknown"
 
 // bootstrapTime is how long a node may take to become ready for the first time.
 const bootstrapTime = 10 * time.Minute
+
+// crashWindow is the window of NodeView.Crashes.
+const crashWindow = time.Hour
 
 // firstVerdict covers the moment at which a node that never reported is marked Unknown (--node-startup-grace-period 60s).
 const firstVerdict = 90 * time.Second
@@ -41,13 +47,44 @@ func (n *Node) class(now Time) NodeClass {
 	return Member
 }
 
+// rebootAccount is what was seen of the reboots of one node.
+type rebootAccount struct {
+	count   uint64
+	last    Time
+	crashes []Time // reboots within the window at which the node was neither cordoned nor leaving
+}
+
+// rebooted counts a reboot; before is the node as it was, for who reboots on purpose cordons first.
+func (s *Store) rebooted(name Symbol, before *Node, now Time) {
+	a := s.reboots[name]
+	if a == nil {
+		a = &rebootAccount{}
+		s.reboots[name] = a
+	}
+	a.count, a.last = a.count+1, now
+	if !before.Cordoned && !before.Leaving && before.Deleted == 0 {
+		a.crashes = append(a.crashes, now)
+	}
+}
+
+// show adds what was seen of a node's reboots; nothing was of one without an account.
+func (a *rebootAccount) show(v *NodeView, now Time) {
+	if a == nil {
+		return
+	}
+	a.crashes = slices.DeleteFunc(a.crashes, func(at Time) bool { return !at.Within(crashWindow, now) })
+	v.Reboots, v.LastReboot, v.Crashes = a.count, a.last, uint64(len(a.crashes))
+}
+
 func (s *Store) nodeViews(now Time) []NodeView {
 	views := make([]NodeView, 0, len(s.nodesByName))
 	for name, n := range s.nodesByName {
-		views = append(views, NodeView{
+		v := NodeView{
 			Name: n.Name, Zone: n.zoneName(), Class: n.class(now), Ready: n.ready(), ReadySince: n.ReadySince,
-			Cordoned: n.Cordoned, Reboots: s.reboots[name], Conditions: n.Conditions,
-		})
+			Cordoned: n.Cordoned, Conditions: n.Conditions,
+		}
+		s.reboots[name].show(&v, now)
+		views = append(views, v)
 	}
 	sortBy(views, func(v NodeView) (string, string) { return v.Name, "" })
 	return views

@@ -11,13 +11,22 @@ import (
 // stateVersion is the version of the state file's form; a file of another version is refused.
 const stateVersion = 1
 
-// savedState is the form of the state file: what was counted of restarts, and up to which count of each container.
+// savedState is the form of the state file: what was counted of restarts, up to which count of each container, when
+// workloads were damaged, and since when Services serve nothing.
 type savedState struct {
 	Version   int             `json:"version"`
+	Saved     Time            `json:"saved,omitempty"`
 	Scopes    []string        `json:"scopes"` // namespaces whose pods were all known; "" for all of them
 	Inspected Time            `json:"inspected,omitempty"`
 	Workloads []savedWorkload `json:"workloads"`
 	Pods      []savedPod      `json:"pods"` // those with a restart; any other of the scopes had none
+	Services  []savedService  `json:"services,omitempty"`
+}
+
+type savedService struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Empty     Time   `json:"empty"`
 }
 
 type savedWorkload struct {
@@ -28,6 +37,7 @@ type savedWorkload struct {
 	Log         []restartEntry   `json:"log,omitempty"`
 	Disruptions []Count64        `json:"disruptions,omitempty"`
 	Inspected   uint64           `json:"inspected,omitempty"`
+	Damage      []spell          `json:"damage,omitempty"`
 }
 
 type savedContainer struct {
@@ -98,20 +108,25 @@ func (s *Store) Export() ([]byte, error) {
 }
 
 func (s *Store) save() savedState {
-	saved := savedState{Version: stateVersion, Inspected: s.inspected}
+	saved := savedState{Version: stateVersion, Saved: s.now(), Inspected: s.inspected}
 	for scope, status := range s.scopes {
 		if scope.Kind == Pods && status.everSynced {
 			saved.Scopes = append(saved.Scopes, scope.Namespace)
 		}
 	}
 	for _, e := range s.sortedEntities() {
-		if w := e.save(); len(w.Containers)+len(w.Log)+len(w.Disruptions) > 0 {
+		if w := e.save(); len(w.Containers)+len(w.Log)+len(w.Disruptions)+len(w.Damage) > 0 {
 			saved.Workloads = append(saved.Workloads, w)
 		}
 		for _, p := range e.pods {
 			if sp := p.save(); len(sp.Containers) > 0 || sp.Disrupted != "" {
 				saved.Pods = append(saved.Pods, sp)
 			}
+		}
+	}
+	for key, a := range s.services {
+		if a.empty != 0 {
+			saved.Services = append(saved.Services, savedService{key.namespace.String(), key.name.String(), a.empty})
 		}
 	}
 	s.saveImported(&saved)
@@ -136,6 +151,7 @@ func (s *Store) saveImported(saved *savedState) {
 func (e *entity) save() savedWorkload {
 	w := savedWorkload{Namespace: e.ref.Namespace.String(), Name: e.ref.Name.String(), Type: e.ref.Type.String()}
 	w.Inspected = e.restarts.inspected
+	w.Damage = e.history.save()
 	w.Log = append(w.Log, e.restarts.log...)
 	w.Disruptions = append(w.Disruptions, e.restarts.disruptions...)
 	for _, c := range e.restarts.containers {
@@ -181,8 +197,13 @@ func (s *Store) Import(data []byte) error {
 		s.imported.pods[p.UID] = p
 	}
 	s.inspected = saved.Inspected
+	if s.now().Sub(saved.Saved) <= interruption {
+		for _, svc := range saved.Services {
+			s.service(serviceKey{Sym(svc.Namespace), Sym(svc.Name)}).empty = svc.Empty
+		}
+	}
 	for _, w := range saved.Workloads {
-		s.entity(WorkloadRef{Sym(w.Namespace), Sym(w.Name), Sym(w.Type)}).restore(w)
+		s.entity(WorkloadRef{Sym(w.Namespace), Sym(w.Name), Sym(w.Type)}).restore(w, saved.Saved)
 	}
 	return nil
 }
@@ -208,7 +229,8 @@ func (sp savedPod) restore() (*Pod, error) {
 	return p, nil
 }
 
-func (e *entity) restore(w savedWorkload) {
+func (e *entity) restore(w savedWorkload, saved Time) {
+	e.history.restore(w.Damage, saved)
 	e.restarts = restartAccount{log: w.Log, disruptions: w.Disruptions}
 	for _, c := range w.Containers {
 		if c.Type > SidecarContainer {

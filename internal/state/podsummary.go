@@ -3,6 +3,7 @@
 package state
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ type podSummary struct {
 	abnormal               []Count
 	unschedulable          []Count
 	imagePull              []Count
+	unschedulableSince     Time // of the oldest
+	imagePullSince         Time // since when the oldest of them is not ready
+	overdueSince           Time // when the oldest should have been gone
 	overdue                int32
 	zones                  []symbolCount // available pods by zone
 	fullestNode            int32         // available pods on the node that has most of them
@@ -113,6 +117,7 @@ func (z *summarizer) add(s *podSummary, p *Pod) {
 	if p.Deleted != 0 {
 		if z.now > p.Deleted {
 			s.overdue++
+			s.overdueSince = earliest(s.overdueSince, p.Deleted)
 		} else {
 			s.expires = min(s.expires, p.Deleted+1)
 		}
@@ -165,6 +170,7 @@ func (z *summarizer) explain(s *podSummary, p *Pod, nodeReady bool) {
 				blocker = "other"
 			}
 			addCount(&s.unschedulable, blocker)
+			s.unschedulableSince = earliest(s.unschedulableSince, cmp.Or(p.ScheduledSince, p.Created))
 		}
 	case crashLoop:
 		s.expires = min(s.expires, z.now.Add(time.Minute)) // a flapping container calms down by time alone
@@ -173,6 +179,7 @@ func (z *summarizer) explain(s *podSummary, p *Pod, nodeReady bool) {
 		ct := &p.Containers[i]
 		if ct.State == StateWaiting && isImagePull(ct.Reason.String()) {
 			addCount(&s.imagePull, ct.Registry.String())
+			s.imagePullSince = earliest(s.imagePullSince, cmp.Or(p.ReadySince, p.Created))
 			break
 		}
 	}
@@ -256,6 +263,14 @@ func addCount(counts *[]Count, name string) {
 		return
 	}
 	*counts = append(*counts, Count{name, 1})
+}
+
+// earliest returns the earlier of two times; zero is none.
+func earliest(a, b Time) Time {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func addSymbol(counts *[]symbolCount, name Symbol, n int32) {

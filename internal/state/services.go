@@ -2,6 +2,8 @@
 
 package state
 
+import "slices"
+
 type serviceKey struct{ namespace, name Symbol }
 
 // serviceAccount is a Service together with the slices of its endpoints; either may come first.
@@ -10,6 +12,7 @@ type serviceAccount struct {
 	slices  map[UID]*EndpointSlice
 	ready   int32
 	dirty   bool
+	empty   Time // since when no endpoint is seen to serve; zero while one does
 
 	had  bool // it had an endpoint that served, or is assumed to have had one
 	seen bool // it was seen to have one
@@ -28,13 +31,45 @@ func (s *Store) endpointsOf(slice *EndpointSlice) *serviceAccount {
 	return s.service(serviceKey{slice.Namespace, slice.Service})
 }
 
-func (a *serviceAccount) put(slice *EndpointSlice) { a.slices[slice.UID], a.dirty = slice, true }
+func (a *serviceAccount) put(slice *EndpointSlice, now Time) {
+	a.slices[slice.UID] = slice
+	a.changed(now)
+}
+
+// changed notes that a slice, or the Service, is another one now.
+func (a *serviceAccount) changed(now Time) {
+	a.dirty = true
+	if a.serves() {
+		a.empty = 0
+	} else if a.empty == 0 {
+		a.empty = now
+	}
+}
+
+// serves reports whether there is an endpoint at all; most have one in the first place that is looked at.
+func (a *serviceAccount) serves() bool {
+	for _, slice := range a.slices {
+		if a.counts(slice) && slices.ContainsFunc(slice.Endpoints, Endpoint.serves) {
+			return true
+		}
+	}
+	return false
+}
+
+// counts reports whether the endpoints of a slice can be reached: those without a port cannot, unless the Service has none.
+func (a *serviceAccount) counts(slice *EndpointSlice) bool {
+	return slice.HasPorts || a.service != nil && a.service.Portless
+}
+
+// serves reports whether the endpoint takes connections. The condition serving decides, because publishNotReadyAddresses
+// forces ready to true (pkg/controller/endpointslice).
+func (e Endpoint) serves() bool { return e.Serving && !e.Terminating }
 
 // removeSlice takes a slice away from the Service it belonged to.
-func (s *Store) removeSlice(slice *EndpointSlice) {
+func (s *Store) removeSlice(slice *EndpointSlice, now Time) {
 	a := s.endpointsOf(slice)
 	delete(a.slices, slice.UID)
-	a.dirty = true
+	a.changed(now)
 	s.forgetService(serviceKey{slice.Namespace, slice.Service}, a)
 }
 
@@ -59,22 +94,22 @@ func (s *Store) putService(svc *Service, now Time) {
 		// A Service that is not new is assumed to have had endpoints: an exporter that starts in an outage tells it.
 		a.had, a.seen = !svc.Created.Within(s.grace(), now), false
 	}
-	a.service, a.dirty = svc, true
+	a.service = svc
+	a.changed(now)
 }
 
-// count returns the number of distinct pods (or addresses) that serve and are not terminating. The condition serving
-// decides, because publishNotReadyAddresses forces ready to true (pkg/controller/endpointslice).
+// count returns the number of distinct pods (or addresses) that serve and are not terminating.
 func (a *serviceAccount) count() int32 {
 	if !a.dirty {
 		return a.ready
 	}
 	seen := map[UID]struct{}{}
 	for _, slice := range a.slices {
-		if !slice.HasPorts && (a.service == nil || !a.service.Portless) {
+		if !a.counts(slice) {
 			continue
 		}
 		for _, e := range slice.Endpoints {
-			if e.Serving && !e.Terminating {
+			if e.serves() {
 				seen[e.Target] = struct{}{}
 			}
 		}
@@ -102,7 +137,9 @@ func (s *Store) serviceViews() []ServiceView {
 		if v.ReadyEndpoints > 0 {
 			a.had, a.seen = true, true
 		} else {
-			v.Cause, v.Lost = s.judgeEmpty(a)
+			b := s.backingOf(a.service)
+			v.Cause, v.Lost = s.judgeEmpty(a, b)
+			v.EmptySince = a.emptySince(b, v.Cause)
 		}
 		views = append(views, v)
 	}
@@ -113,6 +150,7 @@ func (s *Store) serviceViews() []ServiceView {
 // backing is what could stand behind a Service.
 type backing struct {
 	matched, live, ready int  // pods its selector selects
+	lost                 Time // when the last of them that is not ready ceased to be, or was created
 	off, wanted          bool // workloads of such pods that are scaled to zero, and that are not
 }
 
@@ -128,6 +166,8 @@ func (s *Store) backingOf(svc *Service) backing {
 				b.live++
 				if p.Ready == True {
 					b.ready++
+				} else {
+					b.lost = max(b.lost, p.ReadySince, p.Created)
 				}
 			}
 		}
@@ -140,8 +180,7 @@ func (s *Store) backingOf(svc *Service) backing {
 }
 
 // judgeEmpty says why a Service has no endpoint, and whether it has lost what it had.
-func (s *Store) judgeEmpty(a *serviceAccount) (cause string, lost bool) {
-	b := s.backingOf(a.service)
+func (s *Store) judgeEmpty(a *serviceAccount, b backing) (cause string, lost bool) {
 	switch cause = s.emptyCause(a, b); {
 	case cause == "scaled_to_zero":
 		// What somebody scaled to zero is not lost, and until it serves again it has nothing to lose.
@@ -151,6 +190,15 @@ func (s *Store) judgeEmpty(a *serviceAccount) (cause string, lost bool) {
 		return cause, a.seen
 	}
 	return cause, a.had
+}
+
+// emptySince is since when a Service has no endpoint. When it had none at first sight already, its pods prove more.
+func (a *serviceAccount) emptySince(b backing, cause string) Time {
+	since := a.empty
+	if !a.seen && cause == "pods_not_ready" && b.lost != 0 {
+		since = min(since, b.lost)
+	}
+	return max(since, a.service.Created)
 }
 
 func (s *Store) emptyCause(a *serviceAccount, b backing) string {

@@ -81,6 +81,10 @@ type WorkloadView struct {
 	// MinAvailable is the line below which the workload is damaged now; zero when nothing is expected.
 	MinAvailable int32
 	State        State
+	DamagedSince Time    // since when it is degraded or down without a break; zero while it is neither
+	DamageDelta  uint64  // how often damage began within the last hour
+	DamagedShare float64 // share of the last hour in which it was damaged
+	Lagging      bool    // its status has lagged its spec for more than a minute
 	Stuck        bool
 	Paused       bool
 
@@ -100,8 +104,11 @@ type WorkloadView struct {
 	Causes             []Count // sums to Desired - min(Available, Desired)
 	Abnormal           []Count // by the STATUS column
 	Unschedulable      []Count // by blocker
+	UnschedulableSince Time    // since when the oldest of them waits
 	ImagePull          []Count // failing pods by registry
+	ImagePullSince     Time    // since when the oldest of them is not ready
 	TerminatingOverdue int32
+	OverdueSince       Time // when the oldest of them should have been gone
 
 	ZoneAvailable  []int32 // available pods in each of Snapshot.Zones
 	SurvivableNode float64 // share of Desired left if the fullest node dies; meaningful when Desired > 0 and nodes are known
@@ -167,6 +174,8 @@ type NodeView struct {
 	ReadySince        Time // when Ready last changed; zero when it was never reported
 	Cordoned          bool
 	Reboots           uint64 // since the exporter watches
+	Crashes           uint64 // reboots within the last hour of a node that was neither cordoned nor leaving
+	LastReboot        Time   // when one was last seen; zero: never
 	Conditions        []NodeCondition
 	DrainBlocked      int32 // pods a budget keeps on it while it is cordoned or leaving
 	DrainBlockedKnown bool
@@ -189,6 +198,8 @@ type ServiceView struct {
 	// is one.
 	Cause string
 	Lost  bool // it had endpoints, has none now, and nobody scaled it to zero
+	// EmptySince is since when there is none; zero while there is one.
+	EmptySince Time
 }
 
 // BudgetView is what a Snapshot tells of one PodDisruptionBudget.
@@ -204,6 +215,7 @@ type AutoscalerView struct {
 	Namespace, Name string
 	Target          WorkloadRef
 	Limited         string // reason; empty when not limited
+	LastScale       Time   // when it last changed the desired number; zero: never
 }
 
 // CronJobView is what a Snapshot tells of one CronJob.
@@ -211,6 +223,7 @@ type CronJobView struct {
 	Namespace, Name string
 	LastRunKnown    bool // some Job of it has finished
 	LastRunFailed   bool
+	LastRunEnded    Time
 }
 
 // LeaseView is what a Snapshot tells of the lease of a control plane component.

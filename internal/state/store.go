@@ -45,7 +45,7 @@ type Store struct {
 	entities    map[WorkloadRef]*entity
 	sorted      []*entity // of entities; nil when the order is to be made anew
 	nodesByName map[Symbol]*Node
-	reboots     map[Symbol]uint64
+	reboots     map[Symbol]*rebootAccount
 	services    map[serviceKey]*serviceAccount
 	leases      map[UID]*leaseAccount
 	matches     selectorMatches
@@ -58,7 +58,7 @@ type Store struct {
 func NewStore(options Options) *Store {
 	s := &Store{
 		options: options, scopes: map[Scope]*scopeStatus{}, entities: map[WorkloadRef]*entity{},
-		nodesByName: map[Symbol]*Node{}, reboots: map[Symbol]uint64{}, services: map[serviceKey]*serviceAccount{},
+		nodesByName: map[Symbol]*Node{}, reboots: map[Symbol]*rebootAccount{}, services: map[serviceKey]*serviceAccount{},
 		leases: map[UID]*leaseAccount{},
 	}
 	s.summarizer.byNode = map[Symbol]int32{}
@@ -144,7 +144,7 @@ func (s *Store) replace(scope Scope, objects []Object) {
 	for _, obj := range objects {
 		listed[obj.ObjectMeta().UID] = struct{}{}
 	}
-	s.sweep(scope, listed)
+	s.sweep(scope, listed, now)
 	status := s.scope(scope)
 	for _, obj := range objects {
 		s.put(scope, obj, now)
@@ -159,7 +159,7 @@ func (s *Store) replace(scope Scope, objects []Object) {
 }
 
 // sweep drops the objects of a scope that are not in the list.
-func (s *Store) sweep(scope Scope, listed map[UID]struct{}) {
+func (s *Store) sweep(scope Scope, listed map[UID]struct{}, now Time) {
 	var gone []Object
 	for uid, obj := range s.tables[scope.Kind] {
 		if _, ok := listed[uid]; !ok && scope.holds(obj) {
@@ -167,7 +167,7 @@ func (s *Store) sweep(scope Scope, listed map[UID]struct{}) {
 		}
 	}
 	for _, obj := range gone {
-		s.drop(obj)
+		s.drop(obj, now)
 	}
 }
 
@@ -221,7 +221,7 @@ func (s *Store) Delete(scope Scope, obj Object) {
 		}
 	}
 	if known := s.tables[tableOf(obj)][obj.ObjectMeta().UID]; known != nil {
-		s.drop(known)
+		s.drop(known, now)
 	}
 	s.scope(scope).lastEvent = now
 	s.generation++
@@ -252,7 +252,7 @@ func (s *Store) settle(scope Scope, o Observation) {
 		s.forgetWindows(scope)
 	}
 	status.observation, status.everSynced = o, false
-	s.sweep(scope, nil)
+	s.sweep(scope, nil, s.now())
 	s.observationChanged(scope.Kind)
 	s.generation++
 }

@@ -93,7 +93,12 @@ func (s *Store) workloadView(e *entity, j judgement, snap *Snapshot) WorkloadVie
 		v.OnReadyNodes, v.OnReadyDesired, v.OnReadyAvailable = true, j.desired, j.counted
 	}
 	if e.damage != nil && w.HasStatus {
-		v.MinAvailable, v.State = e.damage.judge(snap.Now, s.currentOf(w, j))
+		v.MinAvailable, v.State = j.line, j.state
+		if spell := e.history.current(); spell != nil {
+			v.DamagedSince = spell.Began
+		}
+		v.DamageDelta, v.DamagedShare = e.history.within(snap.Now)
+		v.Lagging = e.lagSince != 0 && snap.Now.Sub(e.lagSince) > statusLagLimit
 		v.Stuck, v.Rolling = r.stuck, r.active
 		v.RolloutStarted, v.LastProgress = r.started, r.lastProgress
 		v.UnhealthyUpdated, v.RolloutRestarts, v.UpdatedPodsUnknown = r.unhealthy, r.restarts, r.podsUnknown
@@ -104,14 +109,6 @@ func (s *Store) workloadView(e *entity, j judgement, snap *Snapshot) WorkloadVie
 	return v
 }
 
-// currentOf is what is compared with desired to tell scaling from healthy; daemons on dead nodes are neither.
-func (s *Store) currentOf(w *Workload, j judgement) int32 {
-	if j.onReady {
-		return j.desired
-	}
-	return w.Current
-}
-
 func (s *Store) viewPods(v *WorkloadView, e *entity, snap *Snapshot) {
 	sum := &e.summary
 	if v.HasStatus {
@@ -119,8 +116,9 @@ func (s *Store) viewPods(v *WorkloadView, e *entity, snap *Snapshot) {
 	}
 	v.Abnormal = slices.Clone(sum.abnormal)
 	v.Unschedulable = slices.Clone(sum.unschedulable)
-	v.ImagePull = slices.Clone(sum.imagePull)
-	v.TerminatingOverdue = sum.overdue
+	v.UnschedulableSince = sum.unschedulableSince
+	v.ImagePull, v.ImagePullSince = slices.Clone(sum.imagePull), sum.imagePullSince
+	v.TerminatingOverdue, v.OverdueSince = sum.overdue, sum.overdueSince
 	if v.Desired <= 0 || !snap.Observed(KindSet(Nodes)) {
 		return
 	}
@@ -173,6 +171,7 @@ func (s *Store) autoscalerViews() []AutoscalerView {
 		a := o.(*Autoscaler)
 		views = append(views, AutoscalerView{
 			Namespace: a.Namespace.String(), Name: a.Name, Target: a.target(), Limited: a.Limited.String(),
+			LastScale: a.LastScale,
 		})
 	}
 	sortBy(views, func(v AutoscalerView) (string, string) { return v.Namespace, v.Name })
@@ -196,7 +195,7 @@ func (s *Store) cronJobViews() []CronJobView {
 		c := o.(*CronJob)
 		v := CronJobView{Namespace: c.Namespace.String(), Name: c.Name}
 		if j := newest[c.UID]; j != nil {
-			v.LastRunKnown, v.LastRunFailed = true, j.Failed
+			v.LastRunKnown, v.LastRunFailed, v.LastRunEnded = true, j.Failed, j.Finished
 		}
 		views = append(views, v)
 	}
