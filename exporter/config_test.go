@@ -42,12 +42,14 @@ func TestMistakesOfConfigurationsAreToldExactly(t *testing.T) {
 }
 
 func TestEveryMistakeIsToldInTheOrderOfTheFile(t *testing.T) {
-	_, mistakes := parseConfig([]byte("damage:\n  grace: 5\n  gace: 5m\nnode_conditions:\n  A: worse\n  B: bad\n  C: better\n"))
+	_, mistakes := parseConfig([]byte("damage:\n  grace: 5\n  gace: 5m\nnode_conditions:\n  A: worse\n  B: bad\n  C: better\n" +
+		"rules:\n  critical_namespaces: [a, '(', b]\n  alerts: {Foo: }\n  thresholds:\n    oom_kill: x\n    oom_kills: x\n" +
+		"  critical_labels: {tier: '*'}\n"))
 	var lines []int
 	for _, m := range mistakes {
 		lines = append(lines, m.line)
 	}
-	if diff := cmp.Diff([]int{2, 3, 5, 7}, lines); diff != "" {
+	if diff := cmp.Diff([]int{2, 3, 5, 7, 9, 10, 12, 13, 14}, lines); diff != "" {
 		t.Errorf("lines of the mistakes: %s\n%v", diff, mistakes)
 	}
 }

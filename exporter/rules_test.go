@@ -8,6 +8,8 @@ import (
 )
 
 func TestRulesCommand(t *testing.T) {
+	good := writeFile(t, "good.yaml", "rules: {alerts: {StabilityNodeNotReady: {enabled: false}}}")
+	bad := writeFile(t, "bad.yaml", "rules:\n  alerts: {StabilityOOMKilledRepeat: }\n  thresholds: {oom_kill: 3}\n")
 	for _, c := range []struct {
 		args           []string
 		code           int
@@ -19,6 +21,12 @@ func TestRulesCommand(t *testing.T) {
 			"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: mine\n", ""},
 		{[]string{"--format=vmrule"}, exitOK,
 			"apiVersion: operator.victoriametrics.com/v1beta1\nkind: VMRule\nmetadata:\n  name: stability-exporter\n", ""},
+		{[]string{"--config=" + good}, exitOK, "groups:\n  - name: stability.nodes\n    rules:\n      - alert: StabilityNodeFlapping\n", ""},
+		{[]string{"--config.file=" + good}, exitOK, "groups:\n  - name: stability.nodes\n    rules:\n      - alert: StabilityNodeFlapping\n", ""},
+		{[]string{"--config.file=" + bad, "--config=" + good}, exitOK, "groups:\n", ""},
+		{[]string{"--config=" + bad}, exitFailure, "", bad + ":2: there is no alert \"StabilityOOMKilledRepeat\": did you mean StabilityOOMKilledRepeated? docs/alerts.md " +
+			"lists all\n" + bad + ":3: there is no threshold \"oom_kill\": did you mean oom_kills? docs/alerts.md lists all\n"},
+		{[]string{"--config=/nonexistent"}, exitFailure, "", "cannot read the configuration"},
 		{[]string{"--format=json"}, exitUsage, "", "--format=json: give one of prometheus, prometheusrule, vmrule"},
 		{[]string{"--runbook-url=wiki"}, exitUsage, "", "--runbook-url=wiki: give an address such as https://"},
 	} {
