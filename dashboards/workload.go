@@ -140,7 +140,7 @@ func workloadRollouts(source Datasource) []panel {
 			verdict("Paused", mapping(text{1, "paused", "blue"}), during(w.max("stability_workload_paused"))),
 		).sparsely(),
 		graph(32, "Rollouts over time", "How many rollouts run, and how many of them are stuck.", "short",
-			line("sum("+w.max(`stability_workload_state{state="rolling"}`)+")", "rolling"),
+			line(w.zeroIf("sum("+w.max(`stability_workload_state{state="rolling"}`)+")", "stability_workload_state"), "rolling"),
 			line("sum("+w.max("stability_workload_rollout_stuck")+")", "stuck")),
 		graph(33, "Restarts of new versions", "Container restarts in the pods of the version that is being rolled out.", "short",
 			line("topk(10, "+w.max("stability_workload_rollout_restarts")+" > 0)", "", "namespace", "workload", "cluster")).

@@ -97,7 +97,7 @@ func workloadSurvival(source Datasource) []panel {
 	}
 	// Both columns for every workload that either of them is bad for: rows without holes.
 	weak := w.aggregate("min", w.samples("stability_workload_survivable_ratio")) + " < 0.5"
-	colors := thresholds("red", step{0.01, "orange"}, step{0.5, "green"})
+	colors := thresholds("red", step{0.01, "yellow"}, step{0.5, "green"})
 	survival := workloadTable(source, 71, "Workloads that hang on one node or one zone",
 		"Share of the desired replicas that would be left if the node, or the zone, with most of the workload's pods died now; below a half for "+
 			"one of them. Workloads with one replica are left out.", "Left without the node",
