@@ -3,23 +3,29 @@
 package pages
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A fault is one way in which a workload comes to harm. It is done to one workload until all its pages have come, then
 // to a second one, which must page as well, while the first goes on; then both are mended, which the pager must hear.
 type fault struct {
 	name  string
-	kind  string // workload_type; empty means deployment
-	build func(s *space, workload string)
+	kind  string                          // workload_type; empty means deployment
+	build func(s *space, workload string) // nil where nothing is there before the harm
 	harm  func(s *space, workload string)
 	mend  func(s *space, workload string)
 	pages []page
 	// beside are other alerts of the namespace that are true as well, without the prefix Stability.
 	beside []string
+	// together says that both workloads come to harm at once: each page takes half an hour.
+	together bool
 	// service says that the alerts are about a Service of the workload's name.
 	service bool
 }
@@ -43,17 +49,27 @@ func (f fault) labels(s *space, workload string) model.LabelSet {
 func (f fault) run(t *testing.T) {
 	s := newSpace(t)
 	workloads := []string{"web", "shop"}
-	for _, workload := range workloads {
-		f.build(s, workload)
+	if f.build != nil {
+		for _, workload := range workloads {
+			f.build(s, workload)
+		}
+		s.awaitHealthy(workloads...)
 	}
-	s.awaitHealthy(workloads...)
 	for _, name := range f.beside {
 		shared.claims.add(model.LabelSet{"alertname": model.LabelValue("Stability" + name), "namespace": model.LabelValue(s.Name)})
 	}
-	for _, workload := range workloads {
-		began := time.Now()
+	began := make([]time.Time, len(workloads))
+	for i, workload := range workloads {
+		began[i] = time.Now()
 		f.harm(s, workload)
-		f.awaitPages(t, s, workload, began)
+		if !f.together {
+			f.awaitPages(t, s, workload, began[i])
+		}
+	}
+	for i, workload := range workloads {
+		if f.together {
+			f.awaitPages(t, s, workload, began[i])
+		}
 	}
 	f.awaitSilence(t, s, workloads)
 	shared.falseAlarms(t, model.LabelSet{"namespace": model.LabelValue(s.Name)})
@@ -64,9 +80,6 @@ func (f fault) awaitPages(t *testing.T, s *space, workload string, began time.Ti
 	labels := f.labels(s, workload)
 	for _, p := range f.pages {
 		shared.claims.add(p.wanted(labels))
-		if p.quiet {
-			continue
-		}
 		got := shared.awaitPage(t, p, labels, began)
 		shared.measured.add(f.name, p, got.Received.Sub(began))
 		checkText(t, p, got)
@@ -83,9 +96,43 @@ func (f fault) awaitSilence(t *testing.T, s *space, workloads []string) {
 	s.awaitHealthy(workloads...)
 	for _, workload := range workloads {
 		for _, p := range f.pages {
-			if !p.quiet && !p.lingers {
+			if !p.lingers {
 				shared.awaitResolved(t, p, f.labels(s, workload), mended)
 			}
 		}
 	}
+}
+
+// stuck finds the workload when its rollout is.
+func (s *space) stuck(workload string) string {
+	return fmt.Sprintf(`stability_workload_rollout_stuck{cluster=%q,namespace=%q,workload=%q} == 1`, s.cluster, s.Name, workload)
+}
+
+// stillThere returns those of the pods that nobody deletes.
+func (s *space) stillThere(pods []corev1.Pod) []corev1.Pod {
+	s.T.Helper()
+	list, err := s.Client().CoreV1().Pods(s.Name).List(s.T.Context(), metav1.ListOptions{})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
+		known := slices.ContainsFunc(pods, func(each corev1.Pod) bool { return each.UID == pod.UID })
+		return !known || pod.DeletionTimestamp != nil
+	})
+}
+
+// terminating names the pods of a workload that are being deleted.
+func (s *space) terminating(app string) []string {
+	s.T.Helper()
+	list, err := s.Client().CoreV1().Pods(s.Name).List(s.T.Context(), metav1.ListOptions{LabelSelector: "app=" + app})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	var names []string
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp != nil {
+			names = append(names, pod.Name)
+		}
+	}
+	return names
 }

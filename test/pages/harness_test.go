@@ -39,10 +39,10 @@ type suite struct {
 	scale      int // what the times of the rules are divided by
 	cluster    *cluster.Cluster
 	kubeconfig string // of the exporters
+	config     string // file of the exporters
 	exporter   *exporterproc.Process
 	prometheus *prometheus.Server
 	pager      *prometheus.Alertmanager
-	began      time.Time
 	claims     claims
 	measured   measurements
 }
@@ -79,7 +79,7 @@ func run(m *testing.M, scale int, report string) int {
 	}
 	shared = s
 	code := m.Run()
-	if err := errors.Join(s.unclaimed(ctx), s.measured.write(report, scale)); err != nil {
+	if err := errors.Join(s.unclaimed(), s.measured.write(report, scale)); err != nil {
 		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
 		code = 1
 	}
@@ -110,7 +110,13 @@ func start(ctx context.Context, dir string, scale int) (*suite, error) {
 	if s.kubeconfig, err = exporterproc.Grant(ctx, s.cluster, "exporter-0"); err != nil {
 		return s, err
 	}
-	if s.exporter, err = exporterproc.Launch(ctx, s.binary, "--kubeconfig="+s.kubeconfig); err != nil {
+	// The grace is a time of the rules, too.
+	s.config = filepath.Join(dir, "config.yaml")
+	grace := fmt.Appendf(nil, "damage: {grace: %s}\n", 10*time.Minute/time.Duration(scale))
+	if err = os.WriteFile(s.config, grace, 0o644); err != nil {
+		return s, err
+	}
+	if s.exporter, err = exporterproc.Launch(ctx, s.binary, "--kubeconfig="+s.kubeconfig, "--config.file="+s.config); err != nil {
 		return s, err
 	}
 	if err = s.exporter.WaitReady(ctx); err != nil {
@@ -140,7 +146,6 @@ func (s *suite) startPaging(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.began = time.Now()
 	return s.prometheus.Scrape(mainCluster, s.exporter.Addr(), map[string]string{"cluster": mainCluster})
 }
 

@@ -25,7 +25,6 @@ type page struct {
 	text     string         // a regular expression that the description must match
 	late     time.Duration  // what the alert waits for apart from its rule, at full length
 	lingers  bool           // it goes on for longer than a test can wait after the fault is mended
-	quiet    bool           // it fires, but something else that fires tells of it: no notification
 }
 
 // full is the name of the alert.
@@ -131,7 +130,7 @@ type claims struct {
 	sets []model.LabelSet
 }
 
-// add allows alerts with the labels to fire. The name may be one of several, parted by |.
+// add allows alerts with the labels to page.
 func (c *claims) add(labels model.LabelSet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,36 +148,26 @@ func (c *claims) cover(labels model.LabelSet) bool {
 	return false
 }
 
-// everFired returns the alerts worth a page, with the labels, that have fired since the suite began.
-func (s *suite) everFired(ctx context.Context, labels model.LabelSet) ([]model.LabelSet, error) {
-	matchers := []string{`alertstate="firing"`, `severity=~"warning|critical"`}
-	for name, value := range labels {
-		matchers = append(matchers, fmt.Sprintf("%s=%q", name, value))
+// paged returns the alerts with the labels that the pager was told of.
+func (s *suite) paged(labels model.LabelSet) ([]model.LabelSet, error) {
+	pages, err := s.pager.Pages(labels)
+	var paged []model.LabelSet
+	for _, page := range pages {
+		if page.Status == "firing" && page.Labels["severity"] != "info" && page.Labels["severity"] != "none" {
+			paged = append(paged, page.Labels)
+		}
 	}
-	query := fmt.Sprintf("last_over_time(ALERTS{%s}[%s])", strings.Join(matchers, ","),
-		model.Duration(time.Since(s.began).Round(time.Second)+time.Minute))
-	vector, err := s.prometheus.Vector(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	var fired []model.LabelSet
-	for _, sample := range vector {
-		set := model.LabelSet(sample.Metric).Clone()
-		delete(set, "__name__")
-		delete(set, "alertstate")
-		fired = append(fired, set)
-	}
-	return fired, nil
+	return paged, err
 }
 
 // falseAlarms fails the test for whatever paged about the labels and was not claimed.
 func (s *suite) falseAlarms(t *testing.T, labels model.LabelSet) {
 	t.Helper()
-	fired, err := s.everFired(context.WithoutCancel(t.Context()), labels)
+	paged, err := s.paged(labels)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, alert := range fired {
+	for _, alert := range paged {
 		if !s.claims.cover(alert) {
 			t.Errorf("false alarm: %s", alert)
 		}
@@ -186,10 +175,10 @@ func (s *suite) falseAlarms(t *testing.T, labels model.LabelSet) {
 }
 
 // unclaimed is an error about every alert of the whole run that no test expects.
-func (s *suite) unclaimed(ctx context.Context) error {
-	fired, err := s.everFired(ctx, nil)
+func (s *suite) unclaimed() error {
+	paged, err := s.paged(nil)
 	errs := []error{err}
-	for _, alert := range fired {
+	for _, alert := range paged {
 		if !s.claims.cover(alert) {
 			errs = append(errs, fmt.Errorf("false alarm: %s", alert))
 		}
