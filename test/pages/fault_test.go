@@ -72,7 +72,6 @@ func (f fault) run(t *testing.T) {
 		}
 	}
 	f.awaitSilence(t, s, workloads)
-	shared.falseAlarms(t, model.LabelSet{"namespace": model.LabelValue(s.Name)})
 }
 
 func (f fault) awaitPages(t *testing.T, s *space, workload string, began time.Time) {

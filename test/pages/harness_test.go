@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/daemon"
 	"stability-exporter/test/exporterproc"
@@ -170,11 +172,18 @@ type space struct {
 	cluster string // the label of the exporter that watches it for the test
 }
 
-// newSpace makes the test run beside the others, in a namespace of its own.
+// newSpace makes the test run beside the others, in a namespace of its own. Whatever pages about it until the end of the
+// test, and is not claimed, fails the test; what dies with the namespace may page.
 func newSpace(t *testing.T) *space {
 	t.Helper()
 	t.Parallel()
-	return &space{sandbox.New(t, shared.cluster), mainCluster}
+	s := &space{sandbox.New(t, shared.cluster), mainCluster}
+	about := model.LabelSet{"namespace": model.LabelValue(s.Name)}
+	t.Cleanup(func() {
+		shared.falseAlarms(t, about)
+		shared.claims.add(about)
+	})
+	return s
 }
 
 // patience is how long something may take that has nothing to wait for but the machine and three evaluations.

@@ -57,7 +57,7 @@ func TestBadRollouts(t *testing.T) {
 			{alert: "RolloutStuck", severity: "warning", text: `2 pods? of the new version.*NotReady.*readiness_probe`},
 		}},
 		{name: "rollout that crashes", build: rolling, harm: release(cluster.CrashLoop), mend: undo, pages: []page{
-			{alert: "RolloutStuck", severity: "warning", text: `CrashLoopBackOff.*crash_loop`},
+			{alert: "RolloutStuck", severity: "warning", text: `crash_loop`},
 			{alert: "CrashLoop", severity: "warning", text: `container app`, lingers: true},
 		}},
 		{name: "rollout that flaps", together: true, build: func(s *space, workload string) {
