@@ -63,26 +63,20 @@ func (f fault) run(t *testing.T) {
 		began[i] = time.Now()
 		f.harm(s, workload)
 		if !f.together {
-			f.awaitPages(t, s, workload, began[i])
+			f.incident(s, workload).awaitPages(t, began[i])
 		}
 	}
 	for i, workload := range workloads {
 		if f.together {
-			f.awaitPages(t, s, workload, began[i])
+			f.incident(s, workload).awaitPages(t, began[i])
 		}
 	}
 	f.awaitSilence(t, s, workloads)
 }
 
-func (f fault) awaitPages(t *testing.T, s *space, workload string, began time.Time) {
-	t.Helper()
-	labels := f.labels(s, workload)
-	for _, p := range f.pages {
-		shared.claims.add(p.wanted(labels))
-		got := shared.awaitPage(t, p, labels, began)
-		shared.measured.add(f.name, p, got.Received.Sub(began))
-		checkText(t, p, got)
-	}
+// incident is the fault at one of the workloads.
+func (f fault) incident(s *space, workload string) incident {
+	return incident{f.name, f.labels(s, workload), f.pages}
 }
 
 // awaitSilence mends everything and waits until the pager has heard of it.
@@ -94,11 +88,7 @@ func (f fault) awaitSilence(t *testing.T, s *space, workloads []string) {
 	}
 	s.awaitHealthy(workloads...)
 	for _, workload := range workloads {
-		for _, p := range f.pages {
-			if !p.lingers {
-				shared.awaitResolved(t, p, f.labels(s, workload), mended)
-			}
-		}
+		f.incident(s, workload).awaitResolved(t, mended)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,6 +185,20 @@ func newSpace(t *testing.T) *space {
 		shared.claims.add(about)
 	})
 	return s
+}
+
+// about are the labels of alerts about something in the space: name, value, name, value, …
+func (s *space) about(pairs ...model.LabelValue) model.LabelSet {
+	labels := model.LabelSet{"cluster": model.LabelValue(s.cluster), "namespace": model.LabelValue(s.Name)}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		labels[model.LabelName(pairs[i])] = pairs[i+1]
+	}
+	return labels
+}
+
+// query puts the selector of what is in the space in the place of %s.
+func (s *space) query(format string) string {
+	return strings.ReplaceAll(format, "%s", fmt.Sprintf("cluster=%q,namespace=%q", s.cluster, s.Name))
 }
 
 // patience is how long something may take that has nothing to wait for but the machine and three evaluations.

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pages
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// incident is one thing that is wrong, and its pages. They are told from those of other incidents by the labels.
+type incident struct {
+	name   string
+	labels model.LabelSet
+	pages  []page
+}
+
+// claim says that the pages belong to a test, and may fire at any time.
+func (i incident) claim() {
+	for _, p := range i.pages {
+		shared.claims.add(p.wanted(i.labels))
+	}
+}
+
+// awaitPages waits for all pages of what began to go wrong at a moment, and checks what they tell.
+func (i incident) awaitPages(t *testing.T, began time.Time) {
+	t.Helper()
+	i.claim()
+	for _, p := range i.pages {
+		if p.quiet {
+			shared.awaitFiring(t, p, i.labels)
+			continue
+		}
+		got := shared.awaitPage(t, p, i.labels, began)
+		shared.measured.add(i.name, p, got.Received.Sub(began))
+		checkText(t, p, got)
+	}
+}
+
+// awaitResolved waits until the pager has heard that all is well again. Of what was quiet it must never have heard.
+func (i incident) awaitResolved(t *testing.T, mended time.Time) {
+	t.Helper()
+	for _, p := range i.pages {
+		switch {
+		case p.quiet:
+			shared.neverPaged(t, p, i.labels)
+		case !p.lingers:
+			shared.awaitResolved(t, p, i.labels, mended)
+		}
+	}
+}
+
+// awaitFiring waits until Prometheus tells the Alertmanager of an alert.
+func (s *suite) awaitFiring(t *testing.T, p page, labels model.LabelSet) {
+	t.Helper()
+	query := fmt.Sprintf(`ALERTS{alertstate="firing",%s}`, matchers(p.wanted(labels)))
+	err := s.prometheus.Await(t.Context(), s.lengthOf(t, p.full(), p.severity)+scaled(p.late)+patience, p.alert+" to fire",
+		func(ctx context.Context) error {
+			vector, err := s.prometheus.Vector(ctx, query)
+			if err == nil && len(vector) == 0 {
+				err = fmt.Errorf("nothing is found by %s", query)
+			}
+			return err
+		})
+	if err != nil {
+		t.Fatalf("%v\nwhat fires and waits: %s", err, s.active(t, labels))
+	}
+}
+
+// neverPaged fails the test if a person was told of what follows from something else.
+func (s *suite) neverPaged(t *testing.T, p page, labels model.LabelSet) {
+	t.Helper()
+	pages, err := s.pager.Pages(p.wanted(labels))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range pages {
+		t.Errorf("%s was told, although something else tells of it: %s", p.alert, each.Annotations["description"])
+	}
+}
+
+// matchers are labels in the form of a selector.
+func matchers(labels model.LabelSet) string {
+	text := ""
+	for name, value := range labels {
+		text += fmt.Sprintf("%s=%q,", name, value)
+	}
+	return text
+}
