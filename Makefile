@@ -23,6 +23,7 @@ help:
 	@echo 'make dist          static programs for linux/amd64 and linux/arm64 in dist/'
 	@echo 'make generate      rewrite what is generated: references, manifests, the sample cluster'
 	@echo 'make bench         benchmarks'
+	@echo 'make soak          break a real cluster and wait for each page at full length: an hour or two'
 	@echo 'make cluster-up    start a real control plane with simulated nodes, to try things by hand'
 	@echo 'make cluster-down  stop it'
 
@@ -63,6 +64,12 @@ bench:
 	go test ./... -run '^$$' -bench . -benchmem
 	cd test && go run ./bench
 
+# The seconds to each page are in docs/alerts.md afterwards.
+.PHONY: soak
+soak: test-tools
+	cd test && go test -count=1 -timeout 6h -v ./pages -args -scale=1 -report=$(CURDIR)/rules/seconds.csv
+	go test ./rules -run Golden -update
+
 .PHONY: cluster-up cluster-down
 cluster-up:
 	@cd test && go run ./cmd/cluster up
@@ -78,16 +85,16 @@ test:
 		echo "== $$stage: $$((SECONDS - start)) s"; \
 	done
 
-# The race detector needs a C compiler, the tests of the rules the promtool of Debian, which is the oldest one supported.
-# RUNLEVEL=1 keeps the package from starting a Prometheus.
+# The race detector needs a C compiler, the tests of the rules the promtool of Debian, which is the oldest one supported, and
+# its Prometheus and Alertmanager. RUNLEVEL=1 keeps the packages from starting theirs.
 test-tools:
 	@command -v go >/dev/null || { echo 'Go is missing: see https://go.dev/doc/install'; exit 1; }
-	@install='apt-get install -y --no-install-recommends gcc libc6-dev git prometheus'; \
-	command -v gcc >/dev/null && command -v git >/dev/null && command -v promtool >/dev/null && exit 0; \
+	@install='apt-get install -y --no-install-recommends gcc libc6-dev git prometheus prometheus-alertmanager'; \
+	command -v gcc >/dev/null && command -v git >/dev/null && command -v promtool >/dev/null && command -v prometheus-alertmanager >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$install; \
 	else \
-		echo "gcc, git or promtool is missing. Run: sudo $$install"; exit 1; \
+		echo "gcc, git, prometheus or prometheus-alertmanager is missing. Run: sudo $$install"; exit 1; \
 	fi
 
 test-format:

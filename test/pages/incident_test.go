@@ -47,7 +47,7 @@ func (i incident) awaitResolved(t *testing.T, mended time.Time) {
 		switch {
 		case p.quiet:
 			shared.neverPaged(t, p, i.labels)
-		case !p.lingers:
+		case p.lingers == 0 || shared.scale == 1:
 			shared.awaitResolved(t, p, i.labels, mended)
 		}
 	}

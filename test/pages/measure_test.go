@@ -3,12 +3,14 @@
 package pages
 
 import (
+	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,25 +33,39 @@ func (m *measurements) add(fault string, p page, took time.Duration) {
 	m.rows[key] = max(m.rows[key], took)
 }
 
-// write writes the table fault, alert, severity, seconds to a file, and a comment on how it came to be.
+// write writes the table fault, alert, severity, seconds to a file, below a line on how it came to be. Rows of faults that
+// were not tried this time stay.
 func (m *measurements) write(path string, scale int) error {
 	if path == "" {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var rows [][]string
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read the measurements of before: %w", err)
+	}
+	reader := csv.NewReader(bytes.NewReader(old))
+	reader.Comment = '#'
+	rows, err := reader.ReadAll()
+	if err != nil {
+		return fmt.Errorf("cannot read the measurements of before: %w", err)
+	}
+	tried := map[string]bool{"fault": true} // the head
+	for key := range m.rows {
+		tried[key[0]] = true
+	}
+	rows = slices.DeleteFunc(rows, func(row []string) bool { return tried[row[0]] })
 	for key, took := range m.rows {
 		rows = append(rows, append(key[:], strconv.Itoa(int(took.Round(time.Second).Seconds()))))
 	}
 	slices.SortFunc(rows, slices.Compare)
-	var text strings.Builder
-	fmt.Fprintf(&text, "# Measured by test/pages with the times of the rules divided by %d.\n", scale)
-	w := csv.NewWriter(&text)
-	if err := w.WriteAll(append([][]string{{"fault", "alert", "severity", "seconds"}}, rows...)); err != nil {
-		return fmt.Errorf("cannot write the measurements: %w", err)
+	text := bytes.NewBufferString(fmt.Sprintf("# Measured by test/pages with the times of the rules divided by %d.\n", scale))
+	err = csv.NewWriter(text).WriteAll(append([][]string{{"fault", "alert", "severity", "seconds"}}, rows...))
+	if err == nil {
+		err = os.WriteFile(path, text.Bytes(), 0o644)
 	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+	if err != nil {
 		return fmt.Errorf("cannot write the measurements: %w", err)
 	}
 	return nil

@@ -58,7 +58,7 @@ func TestBadRollouts(t *testing.T) {
 		}},
 		{name: "rollout that crashes", build: rolling, harm: release(cluster.CrashLoop), mend: undo, pages: []page{
 			{alert: "RolloutStuck", severity: "warning", text: `crash_loop`},
-			{alert: "CrashLoop", severity: "warning", text: `container app`, lingers: true},
+			{alert: "CrashLoop", severity: "warning", text: `container app`, lingers: 15 * time.Minute},
 		}},
 		{name: "rollout that flaps", together: true, build: func(s *space, workload string) {
 			s.Deployment(workload, 3, appsv1.DeploymentStrategy{})

@@ -73,7 +73,7 @@ func TestLosses(t *testing.T) {
 			{alert: "WorkloadDegraded", severity: "warning", text: `5 of 6 .*1 readiness_probe`},
 		}},
 		{name: "readiness flaps", build: three, harm: every(3*time.Minute, cluster.Flapping), mend: all(""), pages: []page{
-			{alert: "WorkloadFlapping", severity: "warning", text: `last hour`, late: time.Hour, lingers: true},
+			{alert: "WorkloadFlapping", severity: "warning", text: `last hour`, late: time.Hour, lingers: time.Hour},
 		}},
 	} {
 		t.Run(f.name, f.run)
@@ -88,7 +88,7 @@ func TestCrashes(t *testing.T) {
 			{alert: "WorkloadDown", severity: "critical", text: `none of 3 .*3 crash_loop`},
 		}, beside: []string{"CrashLoop"}},
 		{name: "crash loop of one", build: three, harm: some(1, cluster.CrashLoop), mend: all(""), pages: []page{
-			{alert: "CrashLoop", severity: "warning", text: `restarts.* container app \(Error\)`, lingers: true},
+			{alert: "CrashLoop", severity: "warning", text: `restarts.* container app \(Error\)`, lingers: 15 * time.Minute},
 			{alert: "WorkloadDegraded", severity: "warning", text: `2 of 3 .*1 crash_loop`},
 		}},
 		{name: "crash loop of an init container", build: func(s *space, workload string) {
@@ -102,7 +102,7 @@ func TestCrashes(t *testing.T) {
 			{alert: "WorkloadDown", severity: "critical", text: `none of 2 .*2 crash_loop`},
 		}, beside: []string{"CrashLoop", "RolloutStuck"}},
 		{name: "OOM kills", build: one, harm: all(cluster.OOM), mend: all(""), pages: []page{
-			{alert: "OOMKilledRepeated", severity: "warning", text: `container app \(OOMKilled\)`, lingers: true},
+			{alert: "OOMKilledRepeated", severity: "warning", text: `container app \(OOMKilled\)`, lingers: time.Hour},
 		}, beside: []string{"CrashLoop"}},
 	} {
 		t.Run(f.name, f.run)

@@ -160,4 +160,3 @@ func writeYAML(path string, value any) (string, error) {
 	}
 	return path, nil
 }
-
