@@ -10,134 +10,132 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func restartPains() []pain {
-	return []pain{
-		{
-			ID: "P11", Kind: falsePositive, Issues: []string{mixin + "348"},
-			Complaint: "Two restarts within half a minute, long healed, are called a crash loop.",
-			Here:      "No warning: StabilityRestartsSinceYesterday tells of it at severity info.",
-			Naive:     naive{`stability_workload_restart_delta{window="15m"} >= 2`, 10 * time.Minute},
-			Story: func(w *world) {
-				web := w.addDeployment("web", 3)
-				w.pass(5 * time.Minute)
-				for range 2 {
-					web.pods()[0].become(restarted("app", "Error", 1))
-					w.pass(15 * time.Second)
-				}
-				w.pass(90 * time.Minute)
-			},
+var restartPains = []pain{
+	{
+		ID: "P11", Kind: falsePositive, Issues: []string{mixin + "348"},
+		Complaint: "Two restarts within half a minute, long healed, are called a crash loop.",
+		Here:      "No warning: StabilityRestartsSinceYesterday tells of it at severity info.",
+		Naive:     naive{`stability_workload_restart_delta{window="15m"} >= 2`, 10 * time.Minute},
+		Story: func(w *world) {
+			web := w.addDeployment("web", 3)
+			w.pass(5 * time.Minute)
+			for range 2 {
+				web.pods()[0].become(restarted("app", "Error", 1))
+				w.pass(15 * time.Second)
+			}
+			w.pass(90 * time.Minute)
 		},
-		{
-			ID: "P12", Kind: falseNegative, Issues: []string{mixin + "617", mixin + "637", mixin + "645", mixin + "674"},
-			Complaint: "An alert on the state CrashLoopBackOff is blind between two crashes, and once broke unnoticed for months: its series come and go.",
-			Here:      "StabilityCrashLoop stands on a number that is there from the start and fires once, without a gap.",
-			Story: func(w *world) {
-				web := w.addDeployment("web", 3)
-				w.pass(5 * time.Minute)
-				w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 0)
-				w.trouble()
-				for range 20 {
-					p := web.pods()[0].become(backingOff)
-					w.pass(10 * time.Second)
-					p.become(ready)
-					w.pass(5*time.Minute - 10*time.Second)
-				}
-				w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 12)
-			},
-			Fires: []alarm{{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("web"), Within: 26 * time.Minute, Says: []string{"container app (Error)"}}},
+	},
+	{
+		ID: "P12", Kind: falseNegative, Issues: []string{mixin + "617", mixin + "637", mixin + "645", mixin + "674"},
+		Complaint: "An alert on the state CrashLoopBackOff is blind between two crashes, and once broke unnoticed for months: its series come and go.",
+		Here:      "StabilityCrashLoop stands on a number that is there from the start and fires once, without a gap.",
+		Story: func(w *world) {
+			web := w.addDeployment("web", 3)
+			w.pass(5 * time.Minute)
+			w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 0)
+			w.trouble()
+			for range 20 {
+				p := web.pods()[0].become(backingOff)
+				w.pass(10 * time.Second)
+				p.become(ready)
+				w.pass(5*time.Minute - 10*time.Second)
+			}
+			w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 12)
 		},
-		{
-			ID: "P13", Kind: falseNegative, Issues: []string{ksm + "788"},
-			Complaint: "Containers that live for ten minutes between crashes, init containers, sidecars, and crashes spread over replaced pods are no crash loop.",
-			Here:      "StabilityCrashLoop counts restarts by workload: of all containers, in all pods that it has had.",
-			Story:     crashesOfAllSorts,
-			Fires: []alarm{
-				{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("slow"), Within: time.Hour, Says: []string{"container app (Error)"}},
-				{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("replaced"), Within: time.Hour, Says: []string{"container app (Error)"}},
-				{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("init"), Within: time.Hour, Says: []string{"container migrate (Error)"}},
-				{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("mesh"), Within: time.Hour, Says: []string{"container proxy (Error)"}},
-			},
+		Fires: []alarm{{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("web"), Within: 26 * time.Minute, Says: []string{"container app (Error)"}}},
+	},
+	{
+		ID: "P13", Kind: falseNegative, Issues: []string{ksm + "788"},
+		Complaint: "Containers that live for ten minutes between crashes, init containers, sidecars, and crashes spread over replaced pods are no crash loop.",
+		Here:      "StabilityCrashLoop counts restarts by workload: of all containers, in all pods that it has had.",
+		Story:     crashesOfAllSorts,
+		Fires: []alarm{
+			{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("slow"), Within: time.Hour, Says: []string{"container app (Error)"}},
+			{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("replaced"), Within: time.Hour, Says: []string{"container app (Error)"}},
+			{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("init"), Within: time.Hour, Says: []string{"container migrate (Error)"}},
+			{Alert: "StabilityCrashLoop", Severity: "warning", Of: of("mesh"), Within: time.Hour, Says: []string{"container proxy (Error)"}},
 		},
-		{
-			ID: "P14", Kind: falseNegative, Issues: []string{"elastisys/compliantkubernetes-apps#2423", ksm + "2666"},
-			Complaint: "increase() misses the first restart of a series that has just begun: pods that run out of memory right after their start are not seen.",
-			Here:      "StabilityOOMKilledRepeated fires: the exporter itself counts, and every restart of a new pod.",
-			Story: func(w *world) {
-				web := w.addDeployment("web", 2)
-				w.pass(5 * time.Minute)
+	},
+	{
+		ID: "P14", Kind: falseNegative, Issues: []string{"elastisys/compliantkubernetes-apps#2423", ksm + "2666"},
+		Complaint: "increase() misses the first restart of a series that has just begun: pods that run out of memory right after their start are not seen.",
+		Here:      "StabilityOOMKilledRepeated fires: the exporter itself counts, and every restart of a new pod.",
+		Story: func(w *world) {
+			web := w.addDeployment("web", 2)
+			w.pass(5 * time.Minute)
+			web.rollOut()
+			w.trouble()
+			for _, p := range web.add(2, ready) {
+				web.outdated()[0].vanish()
+				p.become(restarted("app", "OOMKilled", 137))
+			}
+			w.pass(30 * time.Minute)
+			w.expect(`stability_workload_oom_kill_delta{workload="web",window="1h"}`, 2)
+			w.expect(`stability_container_restarts_total{workload="web"}`, 2)
+		},
+		Fires: []alarm{{
+			Alert: "StabilityOOMKilledRepeated", Severity: "warning", Of: of("web"), Within: 3 * time.Minute, Says: []string{"container app (OOMKilled)"},
+		}},
+	},
+	{
+		ID: "P15", Kind: falsePositive, Issues: []string{"mitodl/ol-infrastructure#5077"},
+		Complaint: "increase() extrapolates: four restarts an hour read as a little more than four, and a threshold is crossed that was not reached.",
+		Here:      "Nothing fires at warning: the number of restarts within a window is a whole one.",
+		Naive:     naive{`increase(stability_container_restarts_total{workload="web"}[1h]) > 4`, 10 * time.Minute},
+		Story: func(w *world) {
+			web := w.addDeployment("web", 2)
+			w.pass(5 * time.Minute)
+			for range 10 {
+				web.pods()[0].become(restarted("app", "Error", 1))
+				w.pass(16 * time.Minute)
+			}
+			web.pods()[0].become(restarted("app", "Error", 1))
+			w.pass(10 * time.Minute)
+			w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 4)
+		},
+	},
+	{
+		ID: "P16", Kind: falsePositive, Issues: []string{"grafana/mimir#5397"},
+		Complaint: "Restarts that are guessed from start times count every deployment as a crash.",
+		Here:      "Nothing fires: replaced pods are no restarts, and pods that their owner removes are no losses.",
+		Naive:     naive{`changes(stability_workload_rollout_started_timestamp_seconds[1h]) > 2`, 20 * time.Minute},
+		Story: func(w *world) {
+			web := w.addDeployment("web", 4)
+			w.pass(5 * time.Minute)
+			for range 6 {
 				web.rollOut()
-				w.trouble()
-				for _, p := range web.add(2, ready) {
-					web.outdated()[0].vanish()
-					p.become(restarted("app", "OOMKilled", 137))
+				for range 4 {
+					web.replace(time.Minute)
 				}
-				w.pass(30 * time.Minute)
-				w.expect(`stability_workload_oom_kill_delta{workload="web",window="1h"}`, 2)
-				w.expect(`stability_container_restarts_total{workload="web"}`, 2)
-			},
-			Fires: []alarm{{
-				Alert: "StabilityOOMKilledRepeated", Severity: "warning", Of: of("web"), Within: 3 * time.Minute, Says: []string{"container app (OOMKilled)"},
-			}},
-		},
-		{
-			ID: "P15", Kind: falsePositive, Issues: []string{"mitodl/ol-infrastructure#5077"},
-			Complaint: "increase() extrapolates: four restarts an hour read as a little more than four, and a threshold is crossed that was not reached.",
-			Here:      "Nothing fires at warning: the number of restarts within a window is a whole one.",
-			Naive:     naive{`increase(stability_container_restarts_total{workload="web"}[1h]) > 4`, 10 * time.Minute},
-			Story: func(w *world) {
-				web := w.addDeployment("web", 2)
 				w.pass(5 * time.Minute)
-				for range 10 {
-					web.pods()[0].become(restarted("app", "Error", 1))
-					w.pass(16 * time.Minute)
-				}
-				web.pods()[0].become(restarted("app", "Error", 1))
-				w.pass(10 * time.Minute)
-				w.expect(`stability_workload_restart_delta{workload="web",window="1h"}`, 4)
-			},
+			}
+			w.expect(`stability_workload_restart_delta{workload="web",window="24h"}`, 0)
+			w.expect(`stability_workload_pod_disruptions_total{workload="web"}`, math.NaN())
 		},
-		{
-			ID: "P16", Kind: falsePositive, Issues: []string{"grafana/mimir#5397"},
-			Complaint: "Restarts that are guessed from start times count every deployment as a crash.",
-			Here:      "Nothing fires: replaced pods are no restarts, and pods that their owner removes are no losses.",
-			Naive:     naive{`changes(stability_workload_rollout_started_timestamp_seconds[1h]) > 2`, 20 * time.Minute},
-			Story: func(w *world) {
-				web := w.addDeployment("web", 4)
-				w.pass(5 * time.Minute)
-				for range 6 {
-					web.rollOut()
-					for range 4 {
-						web.replace(time.Minute)
-					}
-					w.pass(5 * time.Minute)
-				}
-				w.expect(`stability_workload_restart_delta{workload="web",window="24h"}`, 0)
-				w.expect(`stability_workload_pod_disruptions_total{workload="web"}`, math.NaN())
-			},
+	},
+	{
+		ID: "P17", Kind: noise, Issues: []string{"Azure/prometheus-collector#325"},
+		Complaint: "A rule on a restart counter above zero fires for ever after a single restart.",
+		Here:      "StabilityRestartsSinceYesterday, at severity info, ends by itself after a day.",
+		Naive:     naive{`stability_container_restarts_total{workload="web"} > 0`, time.Hour},
+		Story: func(w *world) {
+			web := w.addDeployment("web", 3)
+			w.pass(5 * time.Minute)
+			w.trouble()
+			web.pods()[0].become(restarted("app", "Error", 1))
+			w.pass(30 * time.Minute)
+			w.expect(`count(ALERTS{alertstate="firing"})`, 1)
+			w.sleep(23 * time.Hour)
+			w.pass(time.Hour)
+			w.expect(`count(ALERTS)`, math.NaN())
+			w.expect(`stability_container_restarts_total{workload="web"}`, 1)
 		},
-		{
-			ID: "P17", Kind: noise, Issues: []string{"Azure/prometheus-collector#325"},
-			Complaint: "A rule on a restart counter above zero fires for ever after a single restart.",
-			Here:      "StabilityRestartsSinceYesterday, at severity info, ends by itself after a day.",
-			Naive:     naive{`stability_container_restarts_total{workload="web"} > 0`, time.Hour},
-			Story: func(w *world) {
-				web := w.addDeployment("web", 3)
-				w.pass(5 * time.Minute)
-				w.trouble()
-				web.pods()[0].become(restarted("app", "Error", 1))
-				w.pass(30 * time.Minute)
-				w.expect(`count(ALERTS{alertstate="firing"})`, 1)
-				w.sleep(23 * time.Hour)
-				w.pass(time.Hour)
-				w.expect(`count(ALERTS)`, math.NaN())
-				w.expect(`stability_container_restarts_total{workload="web"}`, 1)
-			},
-			Fires: []alarm{
-				{Alert: "StabilityRestartsSinceYesterday", Severity: "info", Of: of("web"), Within: 6 * time.Minute, Says: []string{"1 container restarts"}},
-				{Alert: "StabilityRestartsSinceYesterday", Severity: "info", Of: of("web"), Within: 24 * time.Hour},
-			},
+		Fires: []alarm{
+			{Alert: "StabilityRestartsSinceYesterday", Severity: "info", Of: of("web"), Within: 6 * time.Minute, Says: []string{"container app (Error)"}},
+			{Alert: "StabilityRestartsSinceYesterday", Severity: "info", Of: of("web"), Within: 24 * time.Hour},
 		},
-	}
+	},
 }
 
 func crashesOfAllSorts(w *world) {

@@ -6,7 +6,7 @@ import "slices"
 
 // pains returns all complaints, in their order.
 func pains() []pain {
-	return slices.Concat(rolloutPains(), scalingPains(), restartPains(), podPains(), nodePains(), groupPains(), exporterPains())
+	return slices.Concat(rolloutPains, scalingPains, restartPains, podPains, nodePains, groupPains, exporterPains)
 }
 
 // of are the labels of an alert on a Deployment.
