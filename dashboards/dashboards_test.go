@@ -93,12 +93,13 @@ func TestSetsDifferOnlyInTheDatasource(t *testing.T) {
 		if file.UID == other.UID || bytes.Equal(file.JSON, other.JSON) {
 			t.Errorf("%s: the sets cannot both be installed", file.Name)
 		}
-		undone := strings.NewReplacer(
-			`"victoriametrics-metrics-datasource"`, `"prometheus"`,
-			`"`+other.UID+`"`, `"`+file.UID+`"`,
-			` (VictoriaMetrics)"`, `"`,
-			"/d/"+other.UID+"?", "/d/"+file.UID+"?",
-		).Replace(string(other.JSON))
+		undo := []string{
+			`"victoriametrics-metrics-datasource"`, `"prometheus"`, `"` + other.UID + `"`, `"` + file.UID + `"`, ` (VictoriaMetrics)"`, `"`,
+		}
+		for j := range prometheus {
+			undo = append(undo, "/d/"+others[j].UID+"?", "/d/"+prometheus[j].UID+"?")
+		}
+		undone := strings.NewReplacer(undo...).Replace(string(other.JSON))
 		if diff := cmp.Diff(string(file.JSON), undone); diff != "" {
 			t.Errorf("%s: the sets differ in more than the data source:\n%s", file.Name, diff)
 		}

@@ -23,6 +23,7 @@ type row struct {
 	id     int // unique among those of the panels
 	title  string
 	panels []panel
+	closed bool // until somebody opens it; its panels ask nothing before
 }
 
 // variable is a choice of values of a label, named like it.
@@ -103,20 +104,31 @@ func (d dashboard) panels(source Datasource) []object {
 	var all []object
 	y := 0
 	for _, r := range d.rows {
-		all = append(all, object{
-			"id": r.id, "type": "row", "title": r.title, "collapsed": false, "panels": []object{},
+		heading := object{
+			"id": r.id, "type": "row", "title": r.title, "collapsed": r.closed, "panels": []object{},
 			"gridPos": object{"x": 0, "y": y, "w": columns, "h": 1},
-		})
-		y++
-		x, tallest := 0, 0
-		for _, p := range r.panels {
-			if x+p.width > columns {
-				x, y, tallest = 0, y+tallest, 0
-			}
-			all = append(all, p.json(source, x, y))
-			x, tallest = x+p.width, max(tallest, p.height)
 		}
-		y += tallest
+		panels, below := r.layOut(source, y+1)
+		all = append(all, heading)
+		if r.closed {
+			heading["panels"] = panels
+			y++
+			continue
+		}
+		all, y = append(all, panels...), below
 	}
 	return all
+}
+
+// layOut returns the panels of the row from a line of the grid on, and the line below them.
+func (r row) layOut(source Datasource, y int) (panels []object, below int) {
+	x, tallest := 0, 0
+	for _, p := range r.panels {
+		if x+p.width > columns {
+			x, y, tallest = 0, y+tallest, 0
+		}
+		panels = append(panels, p.json(source, x, y))
+		x, tallest = x+p.width, max(tallest, p.height)
+	}
+	return panels, y + tallest
 }

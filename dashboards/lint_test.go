@@ -29,7 +29,7 @@ type model struct {
 			Datasource                       datasourceModel
 		}
 	}
-	Panels []panelModel
+	Panels []panelModel // those of closed rows too
 	source Datasource
 	text   string
 }
@@ -39,6 +39,8 @@ type datasourceModel struct{ Type, UID string }
 type panelModel struct {
 	ID                       int
 	Type, Title, Description string
+	Panels                   []panelModel // of a row that is closed
+	Collapsed                bool
 	GridPos                  struct{ X, Y, W, H int }
 	Datasource               datasourceModel
 	Targets                  []struct {
@@ -84,6 +86,9 @@ func bundledModels(t *testing.T, sources ...Datasource) []model {
 			if err := json.Unmarshal(file.JSON, &m); err != nil {
 				t.Fatalf("%s/%s: %v", source, file.Name, err)
 			}
+			for _, p := range m.Panels {
+				m.Panels = append(m.Panels, p.Panels...)
+			}
 			all = append(all, m)
 		}
 	}
@@ -127,7 +132,7 @@ func problemsOf(m model, checks map[string]check) []string {
 }
 
 func checkHead(m model, report func(string, ...any)) {
-	const limit = 200 << 10 // kubectl apply keeps a copy in an annotation, which may have 256 KiB
+	const limit = 240 << 10 // kubectl apply keeps a copy of the ConfigMap in an annotation, which may have 256 KiB
 	if !regexp.MustCompile(`^stability-[a-z0-9-]{1,30}$`).MatchString(m.UID) || strings.HasSuffix(m.UID, "-vm") != (m.source == VictoriaMetrics) {
 		report("uid %q", m.UID)
 	}
@@ -137,8 +142,8 @@ func checkHead(m model, report func(string, ...any)) {
 	if m.SchemaVersion != 39 || m.ID != nil || m.Inputs != nil || m.Editable == nil || *m.Editable {
 		report("want schemaVersion 39, no id, no __inputs, not editable")
 	}
-	if len(m.text) > limit {
-		report("%d bytes, at most %d", len(m.text), limit)
+	if quoted, err := json.Marshal(m.text); err != nil || len(quoted) > limit {
+		report("%d bytes as a JSON string, at most %d: %v", len(quoted), limit, err)
 	}
 }
 
@@ -180,6 +185,9 @@ func checkPanels(m model, report func(string, ...any)) {
 		}
 		titles[p.Title] = true
 		if p.Type == "row" {
+			if p.Collapsed != (len(p.Panels) > 0) {
+				report("row %q is closed: %t, and has %d panels in it; Grafana drops those of an open one", p.Title, p.Collapsed, len(p.Panels))
+			}
 			continue
 		}
 		if p.Description == "" || !strings.HasSuffix(p.Description, ".") || len(p.Targets) == 0 {
@@ -192,8 +200,8 @@ func checkPanels(m model, report func(string, ...any)) {
 		if d.Thresholds != nil && (len(d.Thresholds.Steps) == 0 || d.Thresholds.Steps[0].Value != nil) {
 			report("panel %q: the first threshold has a value", p.Title)
 		}
-		if p.Type == "stat" && d.Thresholds == nil {
-			report("panel %q has no thresholds", p.Title)
+		if p.Type == "stat" && (d.Thresholds == nil || !strings.Contains(fmt.Sprint(d.Mappings), "match:null")) {
+			report("panel %q has no thresholds, or the colour of health while nothing is known", p.Title)
 		}
 	}
 }

@@ -2,24 +2,44 @@
 
 package dashboards
 
+import "fmt"
+
 // nodesAndZones answers: which nodes and zones are lost, whether Kubernetes would fail over, and whether what is shown is true.
-func nodesAndZones(Datasource) dashboard {
+func nodesAndZones(source Datasource) dashboard {
 	return dashboard{
-		uid: uidPrefix + "nodes", title: "Nodes and zones",
+		uid: nodesUID, title: "Nodes and zones",
 		description: "Health of zones and nodes, whether Kubernetes moves pods away by itself, what holds up drains, and whether what is " +
 			"shown can be trusted.",
 		variables: []variable{
 			{"cluster", "Cluster", "stability_exporter_build_info"},
 			{"zone", "Zone", "stability_node_ready"},
+			{"node", "Node", "stability_node_ready"},
 		},
 		rows: []row{
-			{1, "Now", nodesNow()},
-			{2, "Zones", zonePanels()},
-			{3, "Nodes", nodePanels()},
-			{4, "Drains", drainPanels()},
-			{5, "Can this be trusted", trustPanels()},
+			{id: 1, title: "Now", panels: nodesNow()},
+			{id: 2, title: "Zones", panels: zonePanels()},
+			{id: 3, title: "Nodes", panels: nodePanels(source)},
+			{id: 4, title: "Drains", panels: drainPanels(source)},
+			{id: 5, title: "Can this be trusted", panels: trustPanels()},
 		},
 	}
+}
+
+const nodesUID = uidPrefix + "nodes"
+
+// nodeColumns are the labels of nodes; the name leads to this dashboard narrowed down to the node.
+func nodeColumns(source Datasource) []column {
+	name := label("node", "Node")
+	name.link = []object{{
+		"title": "Only this node",
+		"url": fmt.Sprintf("/d/%s?${datasource:queryparam}&${cluster:queryparam}&var-node=${__data.fields.node}&${__url_time_range}",
+			source.uid(nodesUID)),
+	}}
+	return []column{label("cluster", "Cluster"), label("zone", "Zone"), name}
+}
+
+func nodeTable(source Datasource, id int, title, description, sortBy string, more ...column) panel {
+	return table(id, title, description, sortBy, append(nodeColumns(source), more...)...)
 }
 
 func nodesNow() []panel {
@@ -37,6 +57,7 @@ func nodesNow() []panel {
 			n.zeroIf("count("+n.max("stability_node_condition_problem")+")", "stability_node_ready")),
 		stat(16, "Status stale", "Yes when the controller manager is not alive: what the API shows of workloads and nodes is no longer kept up to date.",
 			"short", bad(1), "max("+c.max("stability_status_stale")+")").mapped(yesIsBad()),
+		alertTable(17, n, `namespace="",workload=""`, label("zone", "Zone"), label("node", "Node")),
 	}
 }
 
@@ -67,27 +88,33 @@ func zonePanels() []panel {
 	}
 }
 
-func nodePanels() []panel {
+func nodePanels(source Datasource) []panel {
 	n := nodes()
+	w := workloads()
+	w.variables = []string{"cluster"}
+	missing := w.max(`stability_workload_unavailable_replicas{cause="node_not_ready"}`)
 	ever := n.aggregate("min", "min_over_time("+n.samples("stability_node_ready")+"[$__range])") + " == 0"
 	return []panel{
-		table(31, "Every node", "Every node of the selected zones, those that are not ready first.", "Not ready",
-			label("cluster", "Cluster"), label("zone", "Zone"), label("node", "Node"),
+		nodeTable(source, 31, "Every node", "Every node of the selected zones, those that are not ready first.", "Not ready",
 			verdict("Not ready", yesIsBad(), "1 - "+n.min("stability_node_ready")),
 			age("Changed", n.max("stability_node_ready_transition_timestamp_seconds")),
 			verdict("Cordoned", mapping(text{0, "no", "transparent"}, text{1, "yes", "yellow"}), n.max("stability_node_cordoned")),
 			value("Problems", "short", n.aggregate("count", n.max("stability_node_condition_problem", "condition"))).
 				colored(thresholds("transparent", step{1, "orange"})).sparsely(),
 			value("Reboots seen", "short", n.max("stability_node_reboots_total")).colored(thresholds("transparent", step{1, "yellow"})),
+			age("Last reboot seen", n.max("stability_node_last_reboot_timestamp_seconds")).sparsely(),
+			value("Unprepared reboots, 1 h", "short", n.max(`stability_node_crash_delta{window="1h"}`)).
+				colored(thresholds("transparent", step{1, "orange"})).sparsely(),
 			value("Pods that hold up the drain", "short", n.max("stability_node_drain_blocked_pods")).
 				colored(thresholds("transparent", step{1, "orange"})).sparsely(),
 		).sized(24, 10),
 		timeline(32, "Readiness over time", "Nodes that were not ready at some time within the range.",
 			mapping(text{0, "not ready", "red"}, text{1, "ready", "green"}),
 			line(n.where(n.min("stability_node_ready"), ever), "", "zone", "node", "cluster")).sparsely(),
-		table(33, "Conditions", "Conditions other than Ready that tell of a problem, unknown types too.", "Problem",
-			label("cluster", "Cluster"), label("zone", "Zone"), label("node", "Node"), label("condition", "Condition"),
+		nodeTable(source, 33, "Conditions", "Conditions other than Ready that tell of a problem, unknown types too.", "Problem",
+			label("condition", "Condition"),
 			verdict("Problem", yesIsBad(), n.max("stability_node_condition_problem", "condition")),
+			age("Since", n.min("stability_node_condition_problem_since_timestamp_seconds", "condition")),
 		).sparsely().sized(12, 8),
 		graph(34, "Conditions over time", "Nodes with a problem, by the condition that tells of it.", "short",
 			line("sum by (condition) ("+n.max("stability_node_condition_problem", "condition")+")", "", "condition")).
@@ -97,15 +124,21 @@ func nodePanels() []panel {
 		graph(36, "Not ready and cordoned nodes", "How many nodes are not ready, and how many are cordoned.", "short",
 			line("sum(1 - "+n.min("stability_node_ready")+")", "not ready"),
 			line("sum("+n.max("stability_node_cordoned")+")", "cordoned")),
+		workloadTable(source, 37, "What the lost nodes take along", "Replicas that are missing because their node is not ready, whichever node it is, with what is left of the "+
+			"workload.", "Missing",
+			value("Missing", "short", missing),
+			verdict("State", workloadStates(), w.where(workloadStateOf(w), missing)),
+			value("Desired", "short", w.where(w.max("stability_workload_desired_replicas"), missing)),
+			value("Available", "short", w.where(w.min("stability_workload_available_replicas"), missing)),
+		).sparsely(),
 	}
 }
 
-func drainPanels() []panel {
+func drainPanels(source Datasource) []panel {
 	n := nodes()
 	waiting := n.max("stability_node_drain_blocked_pods")
 	return []panel{
-		table(41, "Cordoned nodes", "Nodes that take no new pods, and how many of their pods a PodDisruptionBudget keeps from being evicted.", "Pods that wait",
-			label("cluster", "Cluster"), label("zone", "Zone"), label("node", "Node"),
+		nodeTable(source, 41, "Cordoned nodes", "Nodes that take no new pods, and how many of their pods a PodDisruptionBudget keeps from being evicted.", "Pods that wait",
 			value("Pods that wait", "short", waiting+" or ("+n.max("stability_node_cordoned")+" == 1) * 0").
 				colored(thresholds("transparent", step{1, "orange"})),
 		).sparsely().sized(12, 8),
@@ -150,8 +183,18 @@ func trustPanels() []panel {
 			label("cluster", "Cluster"),
 			verdict("Configuration accepted", yesIsGood(), c.min("stability_exporter_config_last_reload_successful")),
 			age("Configuration read", c.max("stability_exporter_config_last_reload_success_timestamp_seconds")),
+			verdict("State file read", yesIsGood(), c.min("stability_exporter_state_file_load_successful")).sparsely(),
 			verdict("State file saved", yesIsGood(), c.min("stability_exporter_state_file_last_save_successful")).sparsely(),
 			age("State file last saved", c.max("stability_exporter_state_file_last_save_success_timestamp_seconds")).sparsely(),
+			age("Cluster inspected", c.max("stability_inspection_baseline_timestamp_seconds")).sparsely(),
 		).sized(12, 6),
+		table(59, "Leases", "When the holder of each lease last renewed it, by its own clock.", "Renewed",
+			label("cluster", "Cluster"), label("lease", "Lease"),
+			age("Renewed", c.max("stability_lease_renewed_timestamp_seconds", "lease")),
+		).sized(12, 6),
+		graph(60, "Workloads whose status lags", "Workloads whose status has not taken notice of their present spec for more than a minute: the controller manager is "+
+			"slow, stuck or not alive.", "short",
+			line("sum by (workload_type) ("+c.max("stability_status_lagging_workloads", "workload_type")+")", "", "workload_type")).
+			stacked().sized(12, 6),
 	}
 }

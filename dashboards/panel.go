@@ -83,12 +83,23 @@ func yesIsBad() []object { return mapping(text{0, "no", "green"}, text{1, "yes",
 
 func yesIsGood() []object { return mapping(text{0, "no", "red"}, text{1, "yes", "green"}) }
 
+// unknown is how a tile shows that its query found nothing. Without it the tile would have the colour of the lowest
+// threshold, which is that of health.
+func unknown() object {
+	return object{"type": "special", "options": object{
+		"match": "null", "result": object{"text": "unknown", "color": "#808080", "index": 0},
+	}}
+}
+
 // stat shows one number now. Where the query finds nothing it says unknown.
 func stat(id int, title, description, unit string, colors object, expr string) panel {
 	return panel{
 		id: id, title: title, description: description, kind: "stat", width: 4, height: 4,
-		targets:  []target{{expr: expr, instant: true}},
-		defaults: object{"unit": unit, "thresholds": colors, "noValue": "unknown", "color": object{"mode": "thresholds"}},
+		targets: []target{{expr: expr, instant: true}},
+		defaults: object{
+			"unit": unit, "thresholds": colors, "mappings": []object{unknown()}, "noValue": "unknown",
+			"color": object{"mode": "thresholds"},
+		},
 		options: object{
 			"colorMode": "background", "graphMode": "none", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
 			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
@@ -98,7 +109,7 @@ func stat(id int, title, description, unit string, colors object, expr string) p
 
 // mapped replaces the number by words.
 func (p panel) mapped(mappings []object) panel {
-	p.defaults["mappings"] = mappings
+	p.defaults["mappings"] = append(mappings, unknown())
 	return p
 }
 

@@ -23,12 +23,16 @@ func services() subject {
 	return subject{[]string{"cluster", "namespace"}, []string{"cluster", "namespace", "service"}}
 }
 
+func inNamespaces() subject {
+	return subject{[]string{"cluster", "namespace"}, []string{"cluster", "namespace"}}
+}
+
 func budgets() subject {
 	return subject{[]string{"cluster", "namespace"}, []string{"cluster", "namespace", "poddisruptionbudget"}}
 }
 
 func nodes() subject {
-	return subject{[]string{"cluster", "zone"}, []string{"cluster", "node", "zone"}}
+	return subject{[]string{"cluster", "zone", "node"}, []string{"cluster", "node", "zone"}}
 }
 
 func zones() subject { return subject{[]string{"cluster", "zone"}, []string{"cluster", "zone"}} }
@@ -68,6 +72,11 @@ func (s subject) aggregate(how, what string, labels ...string) string {
 // where keeps those values of a query whose subject a condition finds.
 func (s subject) where(query, condition string) string {
 	return fmt.Sprintf("%s and on (%s) (%s)", query, strings.Join(s.identity, ", "), condition)
+}
+
+// spread gives every value of a query those of the subject: the query has more labels than the subject, which stay.
+func (s subject) spread(values, query string) string {
+	return fmt.Sprintf("(%s > bool 0) * on (%s) group_left () (%s)", query, strings.Join(s.identity, ", "), values)
 }
 
 // zeroIf gives a query that finds nothing while all is well a 0, provided that somebody looks: the dense metric is there.

@@ -18,13 +18,14 @@ func workloadAvailability(source Datasource) dashboard {
 			{"workload", "Workload", "stability_workload_desired_replicas"},
 		},
 		rows: []row{
-			{1, "Now", workloadNow(source)},
-			{2, "Availability", workloadOverTime()},
-			{3, "Rollouts", workloadRollouts(source)},
-			{4, "Restarts", workloadRestarts(source)},
-			{5, "Pods that are in trouble", workloadPods(source)},
-			{6, "Services and disruption budgets", workloadServices()},
-			{7, "What if a node or a zone dies", workloadSurvival(source)},
+			{id: 1, title: "Now", panels: workloadNow(source)},
+			{id: 2, title: "Availability", panels: workloadOverTime(source)},
+			{id: 3, title: "Rollouts", panels: workloadRollouts(source)},
+			{id: 4, title: "Restarts", panels: workloadRestarts(source)},
+			{id: 5, title: "Pods that are in trouble", panels: workloadPods(source)},
+			{id: 6, title: "Services and disruption budgets", panels: workloadServices()},
+			{id: 7, title: "What if a node or a zone dies", panels: workloadSurvival(source)},
+			{id: 8, title: "Every workload", panels: everyWorkload(source), closed: true},
 		},
 	}
 }
@@ -50,9 +51,10 @@ func workloadStates() []object {
 		text{0, "fine", "green"})
 }
 
-// workloadState tells the state of each workload as a number: the higher, the worse.
-func workloadState() string {
-	w := workloads()
+// workloadState tells the state of each selected workload as a number: the higher, the worse.
+func workloadState() string { return workloadStateOf(workloads()) }
+
+func workloadStateOf(w subject) string {
 	state := func(number int, name string) string {
 		return fmt.Sprintf("%s * %d", w.samples(`stability_workload_state{state="`+name+`"}`), number)
 	}
@@ -80,6 +82,7 @@ func workloadNow(source Datasource) []panel {
 			"Every workload that is damaged, rolling out or scaling, the damaged ones first. The line is the number of available pods "+
 				"below which it is damaged now; the main cause is the one that keeps most pods from being available.", "State",
 			verdict("State", workloadStates(), unhealthy),
+			age("Damaged since", w.min("stability_workload_damaged_since_timestamp_seconds")).sparsely(),
 			verdict("Stuck", yesIsBad(), now(w.max("stability_workload_rollout_stuck"))),
 			value("Desired", "short", now(w.max("stability_workload_desired_replicas"))),
 			value("Available", "short", now(w.min("stability_workload_available_replicas"))),
@@ -87,6 +90,7 @@ func workloadNow(source Datasource) []panel {
 			label("cause", "Main cause"),
 			value("Missing by it", "short", now(w.mainCause())).bringing("cause"),
 		).sparsely().sized(24, 10),
+		alertTable(18, w, "", label("namespace", "Namespace"), label("workload", "Workload"), label("service", "Service")),
 	}
 }
 
@@ -95,8 +99,14 @@ func (s subject) mainCause() string {
 	return s.aggregate("topk", "1, "+s.max("stability_workload_unavailable_replicas", "cause"))
 }
 
-func workloadOverTime() []panel {
+func workloadOverTime(source Datasource) []panel {
 	w := workloads()
+	average := w.aggregate("min", "avg_over_time("+w.samples("stability_workload_available_ratio")+"[$__range])")
+	lowest := "bottomk(20, " + average + " < 1)"
+	spent := func(state string) string {
+		return w.where(w.aggregate("max", "avg_over_time("+w.samples(`stability_workload_state{state="`+state+`"}`)+"[$__range])"), lowest)
+	}
+	warm := thresholds("transparent", step{0.0001, "yellow"}, step{0.1, "orange"})
 	total := func(query string) string { return "sum(" + query + ")" }
 	ever := w.aggregate("max", "max_over_time("+w.samples(`stability_workload_state{state=~"degraded|down"}`)+"[$__range])") + " == 1"
 	return []panel{
@@ -119,6 +129,24 @@ func workloadOverTime() []panel {
 			sparsely(),
 		timeline(25, "Damage over time", "The states of those workloads that were damaged at some time within the range.", workloadStates(),
 			line(w.where(workloadState(), ever), "", "namespace", "workload", "cluster")).sparsely(),
+		workloadTable(source, 26, "Availability within the range, the lowest 20", "Available share of the desired replicas, on the average of the selected range, "+
+			"and the shares of it that the workload was degraded and down.", "Available",
+			value("Available", "percentunit", lowest),
+			value("Degraded", "percentunit", spent("degraded")).colored(warm),
+			value("Down", "percentunit", spent("down")).colored(thresholds("transparent", step{0.0001, "red"})),
+		).sparsely().lowestFirst().sized(12, 9),
+		workloadTable(source, 27, "Damaged within an hour", "Workloads that were damaged within the last hour, how often they became so and for which share of the "+
+			"hour. Many times: it flaps.", "Times",
+			value("Times", "short", w.max(`stability_workload_damage_delta{window="1h"}`)).colored(thresholds("transparent", step{3, "orange"})),
+			value("Share", "percentunit", w.max(`stability_workload_damaged_ratio{window="1h"}`)),
+		).sparsely().sized(12, 9),
+		graph(28, "Available share of namespaces, the lowest 20", "Available share of the replicas that each namespace desires. Comes from a recording rule, so that long "+
+			"ranges are quick: empty while the bundled rules are not loaded.", "percentunit",
+			line("bottomk(20, "+inNamespaces().min("cluster_namespace:stability_workload_available:ratio")+")", "", "namespace", "cluster")).
+			ratio().sparsely(),
+		graph(29, "Damaged workloads by namespace", "Workloads that are degraded or down. Comes from a recording rule, like the panel beside it.", "short",
+			line("topk(20, "+inNamespaces().max("cluster_namespace:stability_workload_damaged:count")+" > 0)", "", "namespace", "cluster")).
+			stacked().sparsely(),
 	}
 }
 
@@ -145,5 +173,22 @@ func workloadRollouts(source Datasource) []panel {
 		graph(33, "Restarts of new versions", "Container restarts in the pods of the version that is being rolled out.", "short",
 			line("topk(10, "+w.max("stability_workload_rollout_restarts")+" > 0)", "", "namespace", "workload", "cluster")).
 			sparsely(),
+	}
+}
+
+// everyWorkload is what a list of the workloads would say.
+func everyWorkload(source Datasource) []panel {
+	w := workloads()
+	return []panel{
+		workloadTable(source, 81, "All workloads", "Every selected workload with its replicas. The columns agree where all is well, except in a "+
+			"rollout and where pods surge.", "State",
+			verdict("State", workloadStates(), workloadState()),
+			value("Desired", "short", w.max("stability_workload_desired_replicas")),
+			value("Current", "short", w.max("stability_workload_current_replicas")),
+			value("Updated", "short", w.min("stability_workload_updated_replicas")),
+			value("Ready", "short", w.min("stability_workload_ready_replicas")),
+			value("Available", "short", w.min("stability_workload_available_replicas")),
+			value("Restarts, 24 h", "short", w.max(`stability_workload_restart_delta{window="24h"}`)),
+		).sized(24, 16),
 	}
 }

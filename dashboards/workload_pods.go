@@ -19,6 +19,8 @@ func workloadRestarts(source Datasource) []panel {
 				colored(thresholds("transparent", step{1, "red"})),
 			value("Since inspection", "short", w.where(w.max("stability_workload_restarts_since_inspection"), recent)),
 		).sparsely(),
+		graph(45, "How containers ended", "Containers of the selected workloads that ended since the exporter began to watch, by reason: a step is an event.", "short",
+			line("sum by (reason) ("+w.max("stability_container_terminations_total", "container", "reason")+")", "", "reason")).sparsely(),
 		graph(42, "Restarts within an hour, the highest 10", "Container restarts within the hour before each moment.", "short",
 			line("topk(10, "+w.max(`stability_workload_restart_delta{window="1h"}`)+" > 0)", "", "namespace", "workload", "cluster")).
 			sparsely(),
@@ -35,6 +37,10 @@ func workloadRestarts(source Datasource) []panel {
 func workloadPods(source Datasource) []panel {
 	w := workloads()
 	byRegistry := w.max("stability_image_pull_failing_pods", "registry")
+	waiting := w.max("stability_workload_unschedulable_replicas", "blocker")
+	failed := w.max("stability_cronjob_last_run_failed") + " == 1"
+	autoscalers := subject{w.variables, append(w.identity, "horizontalpodautoscaler")}
+	limited := autoscalers.max("stability_hpa_limited", "reason")
 	return []panel{
 		graph(51, "Pods that would catch the eye", "Pods by what the STATUS column of a pod list would say, also of workloads that are healthy as a whole.",
 			"short", line("sum by (reason) ("+w.max("stability_workload_abnormal_pods", "reason")+")", "", "reason")).
@@ -42,23 +48,29 @@ func workloadPods(source Datasource) []panel {
 		graph(52, "Image pulls that fail, by registry", "Pods that cannot get an image. Many workloads with one registry: look there.", "short",
 			line("sum by (registry) ("+byRegistry+")", "", "registry")).stacked().sparsely(),
 		workloadTable(source, 53, "Pods without a node", "Pods that the scheduler finds no node for, by what is in the way.", "Pods",
-			label("blocker", "Blocker"), value("Pods", "short", w.max("stability_workload_unschedulable_replicas", "blocker")),
+			label("blocker", "Blocker"), value("Pods", "short", waiting),
+			age("First since", w.spread(w.min("stability_workload_unschedulable_since_timestamp_seconds"), waiting)),
 		).sparsely().sized(12, 8),
 		workloadTable(source, 54, "Pods without an image", "Pods that cannot get a container image, by the host of the registry.", "Pods",
 			label("registry", "Registry"), value("Pods", "short", byRegistry),
+			age("First since", w.spread(w.min("stability_image_pull_failing_since_timestamp_seconds"), byRegistry)),
 		).sparsely().sized(12, 8),
 		workloadTable(source, 55, "Pods in trouble", "Pods by what the STATUS column of a pod list would say.", "Pods",
 			label("reason", "Reason"), value("Pods", "short", w.max("stability_workload_abnormal_pods", "reason")),
 		).sparsely().sized(12, 8),
 		workloadTable(source, 56, "Pods that will not go", "Pods that were deleted, whose grace period is over and that are still there: a finalizer, or a lost node.", "Pods",
 			value("Pods", "short", w.max("stability_workload_terminating_overdue_pods")),
+			age("First since", w.min("stability_workload_terminating_overdue_since_timestamp_seconds")),
 		).sparsely().sized(12, 8),
 		workloadTable(source, 57, "Autoscalers at their limit", "Autoscalers that want another number of replicas than they may set: TooManyReplicas is at its maximum.", "Limited",
 			label("horizontalpodautoscaler", "Autoscaler"), label("reason", "Reason"),
-			verdict("Limited", yesIsBad(), w.max("stability_hpa_limited", "horizontalpodautoscaler", "reason")),
+			verdict("Limited", yesIsBad(), limited),
+			age("Replicas unchanged since", autoscalers.spread(
+				autoscalers.max("stability_hpa_last_scale_timestamp_seconds"), limited)).sparsely(),
 		).sparsely().sized(12, 8),
 		workloadTable(source, 58, "CronJobs whose last run failed", "The Job that finished last failed.", "Failed",
-			verdict("Failed", yesIsBad(), w.max("stability_cronjob_last_run_failed")+" == 1"),
+			verdict("Failed", yesIsBad(), failed),
+			age("Finished", w.where(w.max("stability_cronjob_last_run_finished_timestamp_seconds"), failed)),
 		).sparsely().sized(12, 8),
 	}
 }
@@ -71,6 +83,7 @@ func workloadServices() []panel {
 			"Outage", label("cluster", "Cluster"), label("namespace", "Namespace"), label("service", "Service"), label("cause", "Cause"),
 			verdict("Outage", mapping(text{0, "no", "transparent"}, text{1, "yes", "red"}),
 				s.max("stability_service_endpoints_lost", "cause")+" or "+without+" * 0"),
+			age("Since", s.spread(s.min("stability_service_no_endpoints_since_timestamp_seconds"), without)),
 		).sparsely().sized(12, 8),
 		budgetTable(62, b).sized(12, 8),
 		graph(63, "Backends that serve, the lowest 20", "Backends of each Service that serve and are not shutting down. At 0 every connection to the Service fails.", "short",

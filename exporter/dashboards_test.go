@@ -118,19 +118,7 @@ func TestDashboardsRefuse(t *testing.T) {
 
 // Dashboards ask for metrics and labels by name: each has to be declared, and be what the query takes it for.
 func TestDashboardsAskForWhatIsDeclared(t *testing.T) {
-	specs, err := collectors.All(collectors.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	families := map[string]*collectors.Family{}
-	for _, spec := range specs {
-		for _, family := range spec.Families {
-			families[family.Name] = family
-		}
-	}
-	for _, family := range selfFamilies() {
-		families[family.Name] = family.Family
-	}
+	families := declaredFamilies(t)
 	queries := dashboards.Queries()
 	if len(queries) < 20 {
 		t.Fatalf("only %d queries", len(queries))
@@ -155,7 +143,8 @@ func TestDashboardsAskForWhatIsDeclared(t *testing.T) {
 	for _, wrong := range []string{
 		`stability_workload_stat{state="down"}`, `stability_workload_state{status="down"}`, `max by (node) (stability_workload_state)`,
 		`max by (cluster, state) (stability_workload_state or stability_node_ready)`, `increase(stability_node_ready[1h])`,
-		`increase(stability_container_restarts_total[1h])`, `workload_state`, `stability_node_ready and on (pod) stability_node_ready`,
+		`increase(stability_container_restarts_total[1h])`, `workload_state`, `cluster_namespace:stability_workload:ratio`,
+		`max by (node) (cluster_namespace:stability_workload_damaged:count)`, `stability_node_ready and on (pod) stability_node_ready`,
 	} {
 		if len(undeclared(wrong, families)) == 0 {
 			t.Errorf("nothing is found wrong with %s", wrong)
@@ -163,14 +152,46 @@ func TestDashboardsAskForWhatIsDeclared(t *testing.T) {
 	}
 }
 
+// declaredFamilies are those of the collectors, those of the exporter itself, the bundled records, whose labels stand before
+// the first colon of their names, and what the rules give besides.
+func declaredFamilies(t *testing.T) map[string]*collectors.Family {
+	t.Helper()
+	specs, err := collectors.All(collectors.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	families := map[string]*collectors.Family{}
+	for _, spec := range specs {
+		for _, family := range spec.Families {
+			families[family.Name] = family
+		}
+	}
+	for _, family := range selfFamilies() {
+		families[family.Name] = family.Family
+	}
+	records, err := os.ReadFile("../rules/records.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`record: (([a-z_]+):\S+)`).FindAllStringSubmatch(string(records), -1) {
+		families[match[1]] = &collectors.Family{Name: match[1], Labels: strings.Split(match[2], "_"), Sparse: true}
+	}
+	for _, name := range []string{"ALERTS", "ALERTS_FOR_STATE"} {
+		families[name] = &collectors.Family{Name: name, Sparse: true, Labels: []string{
+			"alertname", "alertstate", "severity", "namespace", "workload", "service", "zone", "node",
+		}}
+	}
+	return families
+}
+
 // undeclared returns what is wrong with the names in a query. Every label that it groups by must belong to every family
 // below the aggregation; families are joined on labels that all of them have.
 func undeclared(expr string, families map[string]*collectors.Family) []string {
 	var problems []string
-	selector := regexp.MustCompile(`\b([a-z]+_[a-z_]+)\b(?:\{([^}]*)\})?`)
+	selector := regexp.MustCompile(`\b([a-z]+_[a-z_0-9:]+|ALERTS\w*)\b(?:\{([^}]*)\})?`)
 	matcher := regexp.MustCompile(`([a-z_]+)(?:=~|=|!=|!~)"`)
-	grouping := regexp.MustCompile(`\b(?:by|on) \(([^)]*)\) (\()?`)
-	functions := []string{"max_over_time", "min_over_time", "count_over_time"}
+	grouping := regexp.MustCompile(`\b(?:by|on) \(([^)]*)\) (?:group_left \(\) )?(\()?`)
+	functions := []string{"max_over_time", "min_over_time", "count_over_time", "avg_over_time"}
 	check := func(name, labels string) {
 		for label := range strings.SplitSeq(labels, ", ") {
 			if label != "cluster" && !slices.Contains(families[name].Labels, label) {
@@ -215,7 +236,7 @@ func undeclared(expr string, families map[string]*collectors.Family) []string {
 
 // onlySparse says that no dense family is in the query.
 func onlySparse(expr string, families map[string]*collectors.Family) bool {
-	for _, name := range regexp.MustCompile(`stability_[a-z_]+`).FindAllString(expr, -1) {
+	for _, name := range regexp.MustCompile(`stability_[a-z_0-9]+`).FindAllString(expr, -1) {
 		if family := families[name]; family != nil && !family.Sparse {
 			return false
 		}

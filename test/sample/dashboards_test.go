@@ -30,14 +30,21 @@ stability_exporter_build_info{version="1.2.3",revision="abc"} 1
 stability_exporter_informer_unavailable{resource="cronjobs",reason="forbidden"} 1
 stability_exporter_relists_total{resource="pods"} 1
 stability_exporter_watch_errors_total{resource="pods"} 1
+stability_exporter_state_file_load_successful 1
 stability_exporter_state_file_last_save_successful 1
 stability_exporter_state_file_last_save_success_timestamp_seconds 1772413200
+stability_inspection_baseline_timestamp_seconds 1772413200
 stability_node_condition_problem{node="k8snode10",zone="zone-a",condition="DiskPressure"} 1
 stability_node_reboots_total{node="k8snode10",zone="zone-a"} 1
+stability_node_condition_problem_since_timestamp_seconds{node="k8snode10",zone="zone-a",condition="DiskPressure"} 1772413200
+stability_node_last_reboot_timestamp_seconds{node="k8snode10",zone="zone-a"} 1772413200
+stability_node_crash_delta{node="k8snode10",zone="zone-a",window="1h"} 1
 stability_workload_paused{namespace="product",workload="print-service",workload_type="deployment"} 1
 stability_workload_rollout_restarts{namespace="product",workload="print-service",workload_type="deployment"} 2
 stability_workload_restarts_since_inspection{namespace="product",workload="bill-center",workload_type="deployment"} 3
 stability_workload_terminating_overdue_pods{namespace="product",workload="audit-log",workload_type="deployment"} 1
+stability_workload_terminating_overdue_since_timestamp_seconds{namespace="product",workload="audit-log",workload_type="deployment"} 1772413200
+stability_container_terminations_total{namespace="product",workload="audit-log",workload_type="deployment",container="app",reason="OOMKilled"} 1
 stability_workload_pod_disruptions_total{namespace="product",workload="audit-log",workload_type="deployment",reason="EvictionByEvictionAPI"} 1
 `
 
@@ -205,7 +212,7 @@ func (v view) alarming(t *testing.T) map[string]bool {
 		column, shown := a.panel.shownAs(t, a.target.RefID)
 		for _, series := range a.result {
 			for _, point := range series.Values {
-				if color := shown.color(float64(point.Value)); color == "red" || color == "orange" {
+				if color := shown.color(t, float64(point.Value)); color == "red" || color == "orange" {
 					found[a.panel.Title+": "+column] = true
 				}
 			}
@@ -259,6 +266,9 @@ func TestNothingIsClaimedWithoutAnExporter(t *testing.T) {
 	for _, a := range look(t, watch(t, nil), dashboards.Prometheus, nil) {
 		if len(a.result) > 0 {
 			t.Errorf("%v finds something where nothing is known: %v", a, a.result)
+		}
+		if _, shown := a.panel.shownAs(t, a.target.RefID); a.panel.Type == "stat" && shown.nothing(t) != "#808080" {
+			t.Errorf("%v is %s while nothing is known, want grey", a, shown.nothing(t))
 		}
 	}
 }

@@ -4,6 +4,7 @@ package sample
 
 import (
 	"encoding/json"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -61,7 +62,8 @@ type field struct {
 		}
 	}
 	Mappings []struct {
-		Options map[string]struct{ Color string }
+		Type    string
+		Options json.RawMessage
 	}
 }
 
@@ -152,9 +154,17 @@ func (p panel) shownAs(t *testing.T, refID string) (string, field) {
 }
 
 // color is the colour of a value, "" if it has none.
-func (f field) color(value float64) string {
+func (f field) color(t *testing.T, value float64) string {
+	t.Helper()
 	for _, mapping := range f.Mappings {
-		if option, mapped := mapping.Options[strconv.FormatFloat(value, 'g', -1, 64)]; mapped {
+		options := map[string]struct{ Color string }{}
+		if mapping.Type != "value" {
+			continue
+		}
+		if err := json.Unmarshal(mapping.Options, &options); err != nil {
+			t.Fatal(err)
+		}
+		if option, mapped := options[strconv.FormatFloat(value, 'g', -1, 64)]; mapped {
 			return option.Color
 		}
 	}
@@ -165,6 +175,27 @@ func (f field) color(value float64) string {
 		}
 	}
 	return color
+}
+
+// nothing is the colour of a tile whose query finds nothing: what the mapping of null says, else the first one of all.
+func (f field) nothing(t *testing.T) string {
+	t.Helper()
+	for _, mapping := range f.Mappings {
+		var options struct {
+			Match  string
+			Result struct{ Color string }
+		}
+		if mapping.Type != "special" {
+			continue
+		}
+		if err := json.Unmarshal(mapping.Options, &options); err != nil {
+			t.Fatal(err)
+		}
+		if options.Match == "null" {
+			return options.Result.Color
+		}
+	}
+	return f.color(t, math.Inf(-1))
 }
 
 // legendLabels are the labels that a legend shows.
