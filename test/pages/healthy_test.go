@@ -24,8 +24,8 @@ import (
 // neither while it goes on nor when it is long over.
 type operation struct {
 	name      string
-	workloads []string // of the namespace, healthy before and after; empty means web
-	build     func(s *space)
+	workloads []string       // of the namespace, healthy before and after; empty means web
+	build     func(s *space) // nil when the operation itself makes the workloads
 	do        func(s *space) // returns when Kubernetes says that it is over
 	// seen is a state in which Prometheus must have found a workload: what nobody sees proves nothing.
 	seen string
@@ -40,8 +40,10 @@ func (o operation) run(t *testing.T) {
 	if len(workloads) == 0 {
 		workloads = []string{"web"}
 	}
-	o.build(s)
-	s.awaitHealthy(workloads...)
+	if o.build != nil {
+		o.build(s)
+		s.awaitHealthy(workloads...)
+	}
 	o.do(s)
 	s.awaitCalm(workloads...)
 	s.expectSeen(o.seen)
