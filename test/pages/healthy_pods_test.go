@@ -18,11 +18,13 @@ import (
 	"stability-exporter/test/sandbox"
 )
 
+// slowToGo makes pods use all of their grace period when they are deleted, as a preStop hook may.
+func slowToGo(t *corev1.PodTemplateSpec) {
+	sandbox.Behaving(cluster.SlowTerminating)(t)
+	*t.Spec.TerminationGracePeriodSeconds = 15
+}
+
 func TestHealthyLossOfPods(t *testing.T) {
-	slowToGo := func(t *corev1.PodTemplateSpec) {
-		sandbox.Behaving(cluster.SlowTerminating)(t)
-		*t.Spec.TerminationGracePeriodSeconds = 15
-	}
 	runAll(t, []operation{
 		{name: "deleted by hand", build: served(3, appsv1.DeploymentStrategy{}), do: func(s *space) { s.deleteEach("web") }},
 		{name: "deleted by hand in order", build: func(s *space) { s.StatefulSet("web", 3) }, do: func(s *space) { s.deleteEach("web") }},
@@ -35,10 +37,12 @@ func TestHealthyLossOfPods(t *testing.T) {
 			s.NewVersion("deployment/web", "2", cluster.SlowTerminating)
 			s.awaitRollout("deployment/web")
 			s.scaleTo(5, 2)
+			s.Behave("", s.Pods("web")...) // the end of the test takes them away together with the namespace
 		}},
 		{name: "slow to go in order", seen: "rolling", build: func(s *space) { s.StatefulSet("web", 2, slowToGo) }, do: func(s *space) {
 			s.NewVersion("statefulset/web", "2", cluster.SlowTerminating)
 			s.awaitRollout("statefulset/web")
+			s.Behave("", s.Pods("web")...)
 		}},
 	})
 }
@@ -186,14 +190,24 @@ func TestHealthyDeletions(t *testing.T) {
 			s.Kubectl("delete", "service", "web")
 			s.Service("web", selector)
 		}},
+		{name: "a namespace whose pods are slow to go", build: served(3, rolling, slowToGo), do: func(s *space) {
+			s.recreateNamespace()
+			served(3, rolling)(s)
+			s.awaitRollout("deployment/web")
+		}},
 		{name: "a namespace and back", build: served(3, rolling), do: func(s *space) {
-			s.Kubectl("delete", "namespace", s.Name)
-			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
-			if _, err := s.Client().CoreV1().Namespaces().Create(s.T.Context(), namespace, metav1.CreateOptions{}); err != nil {
-				s.T.Fatal(err)
-			}
+			s.recreateNamespace()
 			served(3, rolling)(s)
 			s.awaitRollout("deployment/web")
 		}},
 	})
+}
+
+// recreateNamespace deletes the namespace with all that is in it and makes an empty one.
+func (s *space) recreateNamespace() {
+	s.T.Helper()
+	s.Kubectl("delete", "namespace", s.Name)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
+	_, err := s.Client().CoreV1().Namespaces().Create(s.T.Context(), namespace, metav1.CreateOptions{})
+	s.must(err)
 }

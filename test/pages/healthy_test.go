@@ -48,6 +48,9 @@ func (o operation) run(t *testing.T) {
 	s.awaitCalm(workloads...)
 	s.expectSeen(o.seen)
 	shared.falseAlarms(t, model.LabelSet{"namespace": model.LabelValue(s.Name)})
+	if s.cluster != mainCluster {
+		shared.falseAlarms(t, model.LabelSet{"cluster": model.LabelValue(s.cluster)})
+	}
 }
 
 // runAll runs the operations beside each other and beside all other tests.

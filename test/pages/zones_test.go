@@ -9,7 +9,11 @@ import (
 )
 
 // zones by name have so many nodes, which only take the pods of one test.
-func zones() map[string]int { return map[string]int{} }
+func zones() map[string]int {
+	return map[string]int{
+		drainZone: 3, changeZone: 3, rebootZone: 3,
+	}
+}
 
 func (s *suite) reserveZones(ctx context.Context) error {
 	for zone, nodes := range zones() {
