@@ -210,15 +210,29 @@ func scaled(full time.Duration) time.Duration { return full / time.Duration(shar
 // await asks Prometheus until a query gives a result.
 func (s *space) await(what, query string) {
 	s.T.Helper()
-	err := shared.prometheus.Await(s.T.Context(), patience, what, func(ctx context.Context) error {
-		vector, err := shared.prometheus.Vector(ctx, query)
-		if err == nil && len(vector) == 0 {
-			err = fmt.Errorf("nothing is found by %s", query)
+	s.awaitWithin(patience, what, func() string { return query })
+}
+
+// awaitWithin is await for a query that is made anew each time. It asks once a second, for there are many who ask, and
+// Prometheus learns something new only once in an interval.
+func (s *space) awaitWithin(timeout time.Duration, what string, query func() string) {
+	s.T.Helper()
+	var asked time.Time
+	last := errors.New("Prometheus has not been asked yet")
+	err := shared.prometheus.Await(s.T.Context(), timeout, what, func(ctx context.Context) error {
+		if time.Since(asked) < time.Second {
+			return last
 		}
-		return err
+		asked = time.Now()
+		text := query()
+		var vector model.Vector
+		if vector, last = shared.prometheus.Vector(ctx, text); last == nil && len(vector) == 0 {
+			last = fmt.Errorf("nothing is found by %s", text)
+		}
+		return last
 	})
 	if err != nil {
-		s.T.Fatal(err)
+		s.T.Fatalf("%v\nwhat fires and waits: %s", err, shared.active(s.T, s.about()))
 	}
 }
 

@@ -55,7 +55,8 @@ func watched(s *space) {
 func (s *space) watch(name string, flags ...string) *exporterproc.Process {
 	s.T.Helper()
 	p := exporterproc.Start(s.T, shared.binary, append([]string{
-		"--kubeconfig=" + shared.kubeconfig, "--namespace=" + s.Name, "--no-collector.node", "--no-collector.component",
+		"--kubeconfig=" + shared.kubeconfig, "--config.file=" + shared.config, "--namespace=" + s.Name,
+		"--no-collector.node", "--no-collector.component",
 	}, flags...)...)
 	target := s.Name + "-" + name
 	s.must(shared.prometheus.Scrape(target, p.Addr(), map[string]string{"cluster": s.cluster}))

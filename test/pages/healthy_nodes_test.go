@@ -87,7 +87,7 @@ func addAndRemove(s *space) {
 	s.Scale("deployment/web", 6)
 	s.drain(node)
 	s.must(shared.cluster.FailNode(s.T.Context(), node))
-	s.await("a node that is down for long", fmt.Sprintf(
+	s.awaitLong("a node that is down for long", fmt.Sprintf(
 		`count_over_time((stability_node_ready{cluster=%q,node=%q} == 0)[1h:%s]) > %d`, s.cluster, node, interval, int(scaled(calm)/interval)))
 	s.Kubectl("delete", "node", node)
 	s.await("the node to be gone", fmt.Sprintf(

@@ -5,6 +5,7 @@ package pages
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -74,7 +75,7 @@ func toZeroAndBack(resource string) func(*space) {
 	return func(s *space) {
 		before := len(s.Pods("web"))
 		s.Scale(resource, 0)
-		s.await("a long sleep", fmt.Sprintf(
+		s.awaitLong("a long sleep", fmt.Sprintf(
 			`count_over_time(stability_workload_state{cluster=%q,namespace=%q,state="scaled_to_zero"}[1d]) > %d`,
 			s.cluster, s.Name, int(scaled(calm)/interval)))
 		s.Scale(resource, before)
@@ -106,16 +107,18 @@ func (s *space) autoscaleTo(least, most, replicas int) {
 	s.awaitReady("web", replicas)
 }
 
-// unhurried makes pods take longer to start than the longest rule about damage waits.
-func unhurried(t *corev1.PodTemplateSpec) {
-	t.Labels[cluster.BehaviourLabel] = string(cluster.SlowStart)
-	t.Annotations[cluster.PeriodAnnotation] = ((scaled(calm) + 2*interval) / 5).String() // a slow start takes five of it
+// startingFor makes pods take so long to start, at full length.
+func startingFor(start time.Duration) sandbox.TemplateChange {
+	return func(t *corev1.PodTemplateSpec) {
+		t.Labels[cluster.BehaviourLabel] = string(cluster.SlowStart)
+		t.Annotations[cluster.PeriodAnnotation] = (scaled(start) / 5).String() // a slow start takes five of it
+	}
 }
 
-// updateSlowly gives a workload a version whose pods are unhurried.
-func updateSlowly(resource string) func(*space) {
+// updateTo gives a workload another version whose pods are made so.
+func updateTo(resource string, change sandbox.TemplateChange) func(*space) {
 	return func(s *space) {
-		template := sandbox.Template("web", unhurried)
+		template := sandbox.Template("web", change)
 		s.PatchTemplate(resource, object{"metadata": object{"labels": template.Labels, "annotations": template.Annotations}})
 		s.awaitRollout(resource)
 	}
@@ -128,21 +131,24 @@ func (s *space) patient() {
 }
 
 func TestHealthySlowStarts(t *testing.T) {
+	// The one is longer than every rule about damage waits. Where nothing runs meanwhile a start may take no longer than
+	// the grace; the other one is still longer than any critical rule waits.
+	long, short := startingFor(calm+2*time.Minute), startingFor(6*time.Minute)
 	surge := sandbox.Rolling("0", "100%")
 	runAll(t, []operation{
-		{name: "an update", seen: "rolling", do: updateSlowly("deployment/web"), build: func(s *space) {
+		{name: "an update", seen: "rolling", do: updateTo("deployment/web", long), build: func(s *space) {
 			served(2, surge)(s)
 			s.patient()
 		}},
-		{name: "an update with a gap", seen: "rolling", do: updateSlowly("deployment/web"), build: func(s *space) {
+		{name: "an update with a gap", seen: "rolling", do: updateTo("deployment/web", short), build: func(s *space) {
 			s.Deployment("web", 2, sandbox.Recreate())
 			s.patient()
 		}},
-		{name: "an update of a single one", seen: "rolling", do: updateSlowly("statefulset/web"), build: func(s *space) {
+		{name: "an update of a single one", seen: "rolling", do: updateTo("statefulset/web", short), build: func(s *space) {
 			s.StatefulSet("web", 1)
 		}},
 		{name: "a new workload that grows", seen: "scaling", do: func(s *space) {
-			served(2, surge, unhurried)(s)
+			served(2, surge, short)(s)
 			s.patient()
 			s.awaitRollout("deployment/web")
 			s.Scale("deployment/web", 4)

@@ -47,7 +47,6 @@ func (o operation) run(t *testing.T) {
 	o.do(s)
 	s.awaitCalm(workloads...)
 	s.expectSeen(o.seen)
-	shared.falseAlarms(t, model.LabelSet{"namespace": model.LabelValue(s.Name)})
 	if s.cluster != mainCluster {
 		shared.falseAlarms(t, model.LabelSet{"cluster": model.LabelValue(s.cluster)})
 	}
@@ -67,19 +66,17 @@ func (s *space) awaitCalm(workloads ...string) {
 	began := time.Now()
 	samples := int(scaled(calm)/interval) + 1
 	what := fmt.Sprintf("%s to be healthy for %s", workloads, scaled(calm))
-	err := shared.prometheus.Await(s.T.Context(), scaled(calm)+patience, what, func(ctx context.Context) error {
-		query := fmt.Sprintf(
+	s.awaitWithin(scaled(calm)+patience, what, func() string {
+		return fmt.Sprintf(
 			`count(max by (workload) (count_over_time(stability_workload_state{cluster=%q,namespace=%q,workload=~%q,state="healthy"}[%ds])) >= %d) == %d`,
 			s.cluster, s.Name, strings.Join(workloads, "|"), max(1, int(time.Since(began).Seconds())), samples, len(workloads))
-		vector, err := shared.prometheus.Vector(ctx, query)
-		if err == nil && len(vector) == 0 {
-			err = fmt.Errorf("nothing is found by %s", query)
-		}
-		return err
 	})
-	if err != nil {
-		s.T.Fatalf("%v\nwhat fires and waits: %s", err, shared.active(s.T, model.LabelSet{"namespace": model.LabelValue(s.Name)}))
-	}
+}
+
+// awaitLong waits until a query gives a result that cannot come before the longest rule has had its time.
+func (s *space) awaitLong(what, query string) {
+	s.T.Helper()
+	s.awaitWithin(scaled(calm)+patience, what, func() string { return query })
 }
 
 // expectSeen fails the test unless Prometheus has found a workload of the namespace in the state.
@@ -204,7 +201,7 @@ func TestHealthyPauses(t *testing.T) {
 			s.NewVersion("deployment/web", "2", cluster.SlowStart)
 			s.awaitState("web", "rolling")
 			s.Kubectl("rollout", "pause", "deployment/web")
-			s.await("the pause", fmt.Sprintf(
+			s.awaitLong("the pause", fmt.Sprintf(
 				`count_over_time(stability_workload_paused{cluster=%q,namespace=%q}[1d]) >= %d`, s.cluster, s.Name, int(scaled(calm)/interval)))
 			s.Scale("deployment/web", 6)
 			s.awaitReady("web", 7)
