@@ -66,13 +66,17 @@ func TestBundledAreThoseOfTheFolder(t *testing.T) {
 		if *update {
 			continue // what is built in is what stood there before
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: built in is something else than declared:\n%s", source, diff)
+		if !slices.EqualFunc(want, got, sameFile) {
+			t.Errorf("%s: built in is something else than declared: build it once more", source)
 		}
 	}
 	if _, err := Bundled("influx"); err == nil || !strings.Contains(err.Error(), "influx") {
 		t.Errorf("a data source without dashboards: error %v", err)
 	}
+}
+
+func sameFile(a, b File) bool {
+	return a.UID == b.UID && a.Name == b.Name && bytes.Equal(a.JSON, b.JSON)
 }
 
 // The sets may differ in nothing but the type of the data source and in what keeps them apart when both are installed.
