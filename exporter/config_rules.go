@@ -198,7 +198,7 @@ func validateLabels(alert string, labels map[configName]configText, own []string
 		switch {
 		case name.text == "severity":
 			add(name.line, "label severity is set by the key severity beside labels: move it there")
-		case slices.Contains([]string{"alertname", "alertgroup", "instance", "job", "cluster"}, name.text):
+		case slices.Contains([]string{"alertname", "alertgroup", "instance", "job", "cluster", "default_severity"}, name.text):
 			add(name.line, "label %s is reserved for the scrape and for alerting: choose another name", name.text)
 		case slices.Contains(own, name.text):
 			add(name.line, "label %s is one that %s has by itself: choose another name", name.text, alert)

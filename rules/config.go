@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -106,10 +107,8 @@ func customizeRule(rule *yaml.Node, c Config, edits []edit) []*yaml.Node {
 	}
 	substitute(rule, alert, edits)
 	labels := get(rule, "labels")
-	if change.Severity != "" {
-		set(labels, "severity", change.Severity)
-	}
-	critical := text(labels, "severity") == "critical"
+	severity := cmp.Or(change.Severity, text(labels, "severity"))
+	critical := severity == "critical"
 	if critical && text(rule, "keep_firing_for") == "" {
 		set(rule, "keep_firing_for", criticalLasts)
 	}
@@ -125,7 +124,19 @@ func customizeRule(rule *yaml.Node, c Config, edits []edit) []*yaml.Node {
 	if outside := c.outside(text(rule, "expr")); critical && outside != "" {
 		return tell(rule, outside)
 	}
+	setSeverity(rule, severity)
 	return []*yaml.Node{rule}
+}
+
+// setSeverity gives a rule of the files a severity. One that is another than the file's has that in the label
+// default_severity: rules of an alert that differ in nothing but their severity would otherwise become the same to
+// Alertmanager, and each would resolve the other.
+func setSeverity(rule *yaml.Node, severity string) {
+	labels := get(rule, "labels")
+	if standard := text(labels, "severity"); standard != severity {
+		set(labels, "severity", severity)
+		set(labels, "default_severity", standard)
+	}
 }
 
 // get returns the value of a key of a mapping; an empty node when it has no such key.

@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestAnAlertIsChangedInAllItsRules(t *testing.T) {
 		if rule.Alert == "StabilityWorkloadDown" {
 			rule.For, rule.KeepFiringFor = "3m", "1h"
 			rule.Labels["severity"], rule.Labels["team"], rule.Labels["n"] = "warning", "platform", "1"
+			rule.Labels["default_severity"] = "critical"
 		}
 		want = append(want, rule)
 	}
@@ -44,14 +46,20 @@ func TestADisabledAlertIsGone(t *testing.T) {
 
 // Prometheus refuses no group without rules, but there is nothing to be said for one.
 func TestAGroupWithoutRulesIsGone(t *testing.T) {
-	text, err := Print(Options{Format: Prometheus, Config: Config{Alerts: map[string]AlertConfig{
-		"StabilityComponentDown": {Disabled: true}, "StabilityStatusStale": {Disabled: true}}}})
+	labels, err := AlertLabels()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(text), "stability.control_plane") {
-		t.Error("the group stability.control_plane is still there")
+	c := Config{Alerts: map[string]AlertConfig{}}
+	for alert := range labels {
+		c.Alerts[alert] = AlertConfig{Disabled: true}
 	}
+	text, err := Print(Options{Format: Prometheus, Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "groups", strings.Count(string(text), "- name: "), 1)
+	check(t, "the records are there", strings.Contains(string(text), "- name: stability.records"), true)
 }
 
 func TestWhatBecomesCriticalKeepsFiring(t *testing.T) {
@@ -94,6 +102,8 @@ func TestTiersTellCriticalAlertsApart(t *testing.T) {
 			after = after[2:]
 			check(t, name+": severity inside", inside.Labels["severity"], "critical")
 			check(t, name+": severity outside", outside.Labels["severity"], "warning")
+			check(t, name+": default outside", outside.Labels["default_severity"], "critical")
+			check(t, name+": default inside", inside.Labels["default_severity"], "")
 			begin := "(\n  " + strings.ReplaceAll(rule.Expr, "\n", "\n  ") + "\n)\n"
 			in, inFound := strings.CutPrefix(inside.Expr, begin+"unless on ")
 			out, outFound := strings.CutPrefix(outside.Expr, begin+"and on ")
@@ -104,6 +114,43 @@ func TestTiersTellCriticalAlertsApart(t *testing.T) {
 		if split < 4 || len(after) > 0 {
 			t.Errorf("%s: %d alerts are split, %d left", name, split, len(after))
 		}
+	}
+}
+
+// Alertmanager tells alerts apart by their labels: whatever is configured, no two rules have the same ones.
+func TestRulesDifferInTheirLabels(t *testing.T) {
+	labels, err := AlertLabels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, severity := range append(Severities(), "") {
+		for _, c := range []Config{{}, {CriticalNamespaces: []string{"prod"}}} {
+			c.Alerts = map[string]AlertConfig{}
+			for alert := range labels {
+				c.Alerts[alert] = AlertConfig{Severity: severity}
+			}
+			seen := map[string]bool{}
+			for _, rule := range printed(t, c) {
+				key := fmt.Sprint(rule.Alert, rule.Labels)
+				if seen[key] {
+					t.Errorf("all severities %q, tiers %v: twice %s", severity, c.CriticalNamespaces, key)
+				}
+				seen[key] = true
+			}
+		}
+	}
+}
+
+// A warning that is made critical is, outside of the tier, what it was.
+func TestSeverityAndTierTogether(t *testing.T) {
+	rules := named(t, "StabilityCrashLoop", Config{CriticalNamespaces: []string{"prod"},
+		Alerts: map[string]AlertConfig{"StabilityCrashLoop": {Severity: "critical"}}})
+	check(t, "rules", len(rules), 2)
+	if diff := cmp.Diff(map[string]string{"severity": "critical", "default_severity": "warning"}, rules[0].Labels); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]string{"severity": "warning"}, rules[1].Labels); diff != "" {
+		t.Error(diff)
 	}
 }
 

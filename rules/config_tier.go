@@ -17,7 +17,8 @@ import (
 // outside must be seen; when in doubt it pages.
 func tell(rule *yaml.Node, outside string) []*yaml.Node {
 	warning := clone(rule)
-	set(get(warning, "labels"), "severity", "warning")
+	setSeverity(rule, "critical")
+	setSeverity(warning, "warning")
 	expr := "(\n  " + strings.ReplaceAll(text(rule, "expr"), "\n", "\n  ") + "\n)\n"
 	set(warning, "expr", expr+"and "+outside)
 	set(rule, "expr", expr+"unless "+outside)

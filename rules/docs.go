@@ -121,7 +121,8 @@ rules:
   critical_labels: {tier: 'gold|silver'}   # by the keys in --workload-labels
 ` + "```" + `
 
-An alert of several rules, such as StabilityWorkloadDown, is changed in all of them.
+An alert of several rules, such as StabilityWorkloadDown, is changed in all of them. What has another severity than in the tables
+above tells that one in the label ` + "`default_severity`" + `.
 
 **Tiers** keep what matters less from paging. With ` + "`critical_namespaces`" + ` or ` + "`critical_labels`" + `, a critical alert that has a namespace stays
 critical inside of the tier and comes as a warning outside of it, under the same name, as soon and with the same text.
