@@ -142,7 +142,7 @@ func registryAway(w *world) {
 		d.rollOut()
 		pulling = append(pulling, d.add(1, waiting("ErrImagePull"))...)
 	}
-	for i := range 18 {
+	for i := range 80 {
 		w.pass(30 * time.Second)
 		for _, p := range pulling {
 			p.become(waiting([]string{"ImagePullBackOff", "ErrImagePull"}[i%2]))

@@ -157,6 +157,17 @@ func crashesOfAllSorts(w *world) {
 	}
 }
 
+// longAgo is a container that has restarted often, and not for five days.
+func longAgo(restarts int32) func(*pod) {
+	return func(p *pod) {
+		s := p.container("app")
+		s.RestartCount = restarts
+		s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+			Reason: "Error", ExitCode: 1, FinishedAt: p.w.ago(5 * 24 * time.Hour),
+		}
+	}
+}
+
 func withInit(c corev1.Container) func(*appsv1.Deployment) {
 	return func(d *appsv1.Deployment) { d.Spec.Template.Spec.InitContainers = []corev1.Container{c} }
 }

@@ -64,8 +64,8 @@ const (
 	old       = 30 * 24 * time.Hour
 )
 
-// newWorld returns a cluster of six nodes in three zones, in which a Deployment and the control plane do their work, that
-// some exporters have watched for ten minutes.
+// newWorld returns a cluster of six nodes in three zones, in which a Deployment and the control plane do their work, and
+// the exporters of these names, which have just started.
 func newWorld(t *testing.T, exporters ...string) *world {
 	begin := time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
 	w := &world{t: t, began: begin, now: begin, prometheus: newPrometheus(t), inhibited: inhibitions(t)}
