@@ -32,6 +32,9 @@ import (
 // interval is that of scrapes and of the evaluation of the rules.
 const interval = 5 * time.Second
 
+// groupWait is how long the Alertmanager waits: what inhibits an alert may come two evaluations later.
+const groupWait = 2 * interval
+
 // sideBySide is how many tests run at the same time: they wait most of the time.
 const sideBySide = "40"
 
@@ -138,8 +141,7 @@ func (s *suite) startPaging(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the inhibit rules: %w", err)
 	}
-	// What inhibits an alert may come two evaluations later.
-	s.pager, err = prometheus.StartAlertmanager(ctx, filepath.Join(s.dir, "alertmanager"), inhibit, 2*interval)
+	s.pager, err = prometheus.StartAlertmanager(ctx, filepath.Join(s.dir, "alertmanager"), inhibit, groupWait)
 	if err != nil {
 		return err
 	}
