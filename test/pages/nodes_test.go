@@ -4,6 +4,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -281,6 +282,16 @@ func reports(ctx context.Context, node string, well bool) error {
 	return patchNode(ctx, node, fmt.Sprintf(`{"metadata":{"labels":{%q:%s}}}`, cluster.BehaviourLabel, value))
 }
 
+// onlyDown lets all nodes report well but one.
+func onlyDown(ctx context.Context, nodes []string, down string) error {
+	for _, each := range nodes {
+		if err := reports(ctx, each, each != down); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Two nodes are ready and not ready in turn, never both not ready.
 func TestNodesFlap(t *testing.T) {
 	t.Parallel()
@@ -294,23 +305,44 @@ func TestNodesFlap(t *testing.T) {
 	}
 	began := time.Now()
 	stop := inTurn(t, scaled(3*time.Minute), nodes, func(ctx context.Context, node string) error {
-		for _, each := range nodes {
-			if err := reports(ctx, each, each != node); err != nil {
-				return err
-			}
-		}
-		return nil
+		return onlyDown(ctx, nodes, node)
 	})
 	for _, node := range nodes {
 		flapping(node).awaitPages(t, began)
 	}
 	stop()
 	mended := time.Now()
-	for _, node := range nodes {
-		must(t, reports(t.Context(), node, true))
-	}
+	must(t, onlyDown(t.Context(), nodes, ""))
 	for _, node := range nodes {
 		flapping(node).awaitResolved(t, mended)
 	}
+	shared.falseAlarms(t, ofZone(zone))
+}
+
+// The nodes of a zone reboot one after the other, again and again, each only for so long that no rule about one node
+// minds.
+func TestNodesReboot(t *testing.T) {
+	t.Parallel()
+	const zone = "crashing"
+	nodes := nodesOf(t, zone)
+	boot := func(ctx context.Context, node string) error {
+		return patchNode(ctx, node, fmt.Sprintf(`{"status":{"nodeInfo":{"bootID":"boot-%d"}}}`, time.Now().UnixNano()), "status")
+	}
+	for _, node := range nodes {
+		must(t, boot(t.Context(), node))
+	}
+	// That a node comes and goes is true as well.
+	shared.claims.add(ofZone(zone).Merge(model.LabelSet{"alertname": "StabilityNodeFlapping"}))
+	storm := incident{"nodes reboot again and again", ofCluster(mainCluster), []page{
+		// What rebooted within the hour counts.
+		{alert: "NodesCrashing", severity: "warning", lingers: true, text: `reboots of nodes.*` + nodes[0] + ".*" + nodes[1] + ".*" + nodes[2]},
+	}}
+	began := time.Now()
+	stop := inTurn(t, scaled(3*time.Minute), nodes, func(ctx context.Context, node string) error {
+		return errors.Join(onlyDown(ctx, nodes, node), boot(ctx, node))
+	})
+	storm.awaitPages(t, began)
+	stop()
+	must(t, onlyDown(t.Context(), nodes, ""))
 	shared.falseAlarms(t, ofZone(zone))
 }
