@@ -38,10 +38,13 @@ var causeNames = [causeCount]string{
 	unknownCause: "unknown",
 }
 
-// flapWindow and flapRestarts tell a container that is between two crashes from one that merely starts.
+// flapWindow and flapRestarts tell a container that is between two crashes from one that merely starts. An init container
+// that was started again after an error has crashed, however few times; the first times it must have done so just now, for
+// it may well have been unlucky once and run for long.
 const (
-	flapWindow   = 10 * time.Minute
-	flapRestarts = 3
+	flapWindow     = 10 * time.Minute
+	flapRestarts   = 3
+	initFlapWindow = 2 * time.Minute
 )
 
 // unavailableCause says why a live pod is not available. nodeReady is false when its node is known not to be.
@@ -92,12 +95,12 @@ func (c *Container) cause(now Time) (cause, bool) {
 		return crashLoop, c.Type != InitContainer && c.Restarts > 0 || c.ExitCode != 0
 	case StateRunning:
 		switch {
-		case c.Type == InitContainer:
-			return initContainers, !c.Ready
 		case c.Ready:
 			return 0, false
-		case c.Restarts >= flapRestarts && c.Last.Finished.Within(flapWindow, now):
+		case c.flaps(now):
 			return crashLoop, true
+		case c.Type == InitContainer:
+			return initContainers, true
 		case !c.Started && c.HasStart:
 			return startupProbe, true
 		case c.HasReady:
@@ -105,6 +108,17 @@ func (c *Container) cause(now Time) (cause, bool) {
 		}
 	}
 	return 0, false
+}
+
+// flaps reports whether a container that runs but is not ready is between two crashes.
+func (c *Container) flaps(now Time) bool {
+	switch {
+	case c.Type == InitContainer && (c.Restarts == 0 || c.Last.ExitCode == 0):
+		return false // a new sandbox has every init container run again
+	case c.Type == InitContainer && c.Last.Finished.Within(initFlapWindow, now):
+		return true
+	}
+	return c.Restarts >= flapRestarts && c.Last.Finished.Within(flapWindow, now)
 }
 
 func waitingCause(reason string) (cause, bool) {

@@ -9,6 +9,13 @@ func container(kind ContainerType, state ContainerState, reason string, code int
 		Ready: state == StateRunning, Started: state == StateRunning}
 }
 
+// initAgain is a pod whose init container runs and has been restarted.
+func initAgain(restarts int32, last Termination) Pod {
+	c := Container{Type: InitContainer, State: StateRunning, Restarts: restarts, Last: last}
+	return Pod{Phase: PhasePending, Node: Sym("n"), Initialized: False, SandboxReady: True,
+		Containers: []Container{c, container(AppContainer, StateWaiting, "PodInitializing", 0)}}
+}
+
 type statusCase struct {
 	name     string
 	pod      Pod
@@ -39,6 +46,13 @@ var statusCases = []statusCase{
 	{"init crashes", Pod{Phase: PhasePending, Node: Sym("n"), Initialized: False, Containers: []Container{
 		container(InitContainer, StateWaiting, "CrashLoopBackOff", 0), container(AppContainer, StateWaiting, "PodInitializing", 0)}},
 		"Init:CrashLoopBackOff", "CrashLoopBackOff", "crash_loop"},
+	{"init runs after its first crash", initAgain(1, Termination{ExitCode: 1, Finished: 1090}), "Init:0/1", "Init", "crash_loop"},
+	{"init runs after many crashes", initAgain(7, Termination{ExitCode: 1, Finished: 700}), "Init:0/1", "Init", "crash_loop"},
+	{"init runs long after its only crash", initAgain(1, Termination{ExitCode: 1, Finished: 900}), "Init:0/1", "Init", "init"},
+	{"init runs once more in a new sandbox", initAgain(3, Termination{Finished: 1090}), "Init:0/1", "Init", "init"},
+	{"sidecar runs after many crashes", Pod{Phase: PhasePending, Node: Sym("n"), Initialized: False, Containers: []Container{
+		{Type: SidecarContainer, State: StateRunning, HasStart: true, Restarts: 7, Last: Termination{ExitCode: 1, Finished: 1000}}}},
+		"Init:0/1", "Init", "crash_loop"},
 	{"init failed without a reason", Pod{Phase: PhasePending, Node: Sym("n"), Initialized: False, Containers: []Container{
 		container(InitContainer, StateTerminated, "", 3)}}, "Init:ExitCode:3", "ExitCode", "crash_loop"},
 	{"sidecar runs, app pulls", Pod{Phase: PhasePending, Node: Sym("n"), Initialized: True, Containers: []Container{
