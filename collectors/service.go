@@ -14,9 +14,9 @@ var (
 			"Service fails.",
 		"namespace", "service")
 	serviceNoEndpoints = sparseGauge("stability_service_no_endpoints",
-		"1 when the Service has no backend, by cause: no_matching_pods (look at the selector), scaled_to_zero, pods_not_ready, "+
-			"port_mismatch (no pod has the target port), only_terminating, unknown (what would tell may not be read). No series means that it "+
-			"has one.",
+		"1 when the Service has no backend, by cause: no_matching_pods (look at the selector), pods_missing (its workload wants pods "+
+			"and has none: look at the workload), scaled_to_zero, pods_not_ready, port_mismatch (no pod has the target port), "+
+			"only_terminating, unknown (what would tell may not be read). No series means that it has one.",
 		"namespace", "service", "cause")
 	serviceEndpointsLost = sparseGauge("stability_service_endpoints_lost",
 		"1 when the Service had backends, has none now and nobody scaled it to zero: an outage, by the cause of "+

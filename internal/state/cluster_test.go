@@ -167,6 +167,23 @@ var serviceCases = []serviceCase{
 		b.store.Snapshot()
 		b.service(1, 0)
 	}, "unknown", true},
+	{"its workload wants pods and has none", func(b *bench) {
+		b.put(deployment(b, 2, 0, selected))
+		b.service(1, 0)
+	}, "pods_missing", true},
+	{"new, and its workload cannot make pods", func(b *bench) {
+		b.put(deployment(b, 2, 0, selected))
+		b.service(b.now-60, 0)
+	}, "pods_missing", false},
+	{"the selector misses a workload that wants pods", func(b *bench) {
+		b.put(deployment(b, 2, 0, nil))
+		b.service(1, 0)
+	}, "no_matching_pods", true},
+	{"one of two workloads is scaled to zero, the other has no pods", func(b *bench) {
+		b.put(deployment(b, 0, 0, selected))
+		b.put(deployment(b, 2, 0, both(selected, func(w *Workload) { w.Name, w.UID = "green", ParseUID("green") })))
+		b.service(1, 0)
+	}, "pods_missing", true},
 	{"ready pods that nobody enters", func(b *bench) {
 		b.put(pod("a", labelled))
 		b.service(1, 0)

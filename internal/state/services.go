@@ -204,10 +204,12 @@ func (a *serviceAccount) emptySince(b backing, cause string) Time {
 func (s *Store) emptyCause(a *serviceAccount, b backing) string {
 	podsKnown := s.observes(Pods)
 	switch {
-	case b.off && b.live == 0 && (podsKnown || !b.wanted):
+	case b.off && !b.wanted && b.live == 0:
 		return "scaled_to_zero"
-	case !podsKnown, b.matched == 0 && !s.observesWorkloads():
+	case !podsKnown, b.matched == 0 && !b.wanted && !s.observesWorkloads():
 		return "unknown"
+	case b.matched == 0 && b.wanted:
+		return "pods_missing" // the selector is right: its workload cannot make pods, or somebody deletes them
 	case b.matched == 0:
 		return "no_matching_pods"
 	case b.live == 0:

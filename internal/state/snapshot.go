@@ -193,7 +193,7 @@ type ZoneView struct {
 type ServiceView struct {
 	Namespace, Name string
 	ReadyEndpoints  int32
-	// Cause says why there is no endpoint: no_matching_pods, scaled_to_zero, pods_not_ready, port_mismatch,
+	// Cause says why there is no endpoint: no_matching_pods, pods_missing, scaled_to_zero, pods_not_ready, port_mismatch,
 	// only_terminating, or unknown when pods, or workloads that may be scaled to zero, are not observed. Empty while there
 	// is one.
 	Cause string
