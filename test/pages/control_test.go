@@ -18,7 +18,8 @@ import (
 func ownCluster(t *testing.T, name string) *space {
 	t.Helper()
 	t.Parallel()
-	c := cluster.StartForTest(t, cluster.Options{})
+	// Nodes outlive an outage of the API server, as they do with the usual grace period.
+	c := cluster.StartForTest(t, cluster.Options{NodeLeaseDuration: 40 * time.Second, NodeMonitorGracePeriod: 50 * time.Second})
 	if _, err := c.Nodes(t.Context(), 3, "a", "b", "c"); err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +53,8 @@ func TestControlPlaneStops(t *testing.T) {
 	behindService(s, "web")
 	three(s, "shop")
 	s.awaitHealthy("web", "shop")
-	stale := incident{"kube-controller-manager frozen", ofCluster(name), []page{
-		{alert: "StatusStale", severity: "warning", late: unscaled(leaseTime), text: `controller manager.*deployments`},
-	}}
+	// That the controller manager is dead tells of it.
+	stale := incident{"", ofCluster(name), []page{{alert: "StatusStale", severity: "warning", late: unscaled(leaseTime), quiet: true}}}
 	manager := deadComponent(name, cluster.ControllerManager, "frozen")
 	scheduler := deadComponent(name, cluster.Scheduler, "killed")
 	down := incident{"total loss while the controller manager is frozen", s.about("workload", "web"), []page{
@@ -96,7 +96,7 @@ func TestAPIServerStops(t *testing.T) {
 	s := ownCluster(t, name)
 	three(s, "web")
 	s.awaitHealthy("web")
-	silent := incident{"API server frozen", ofCluster(name), []page{apiServerSilent()}}
+	silent := incident{"API server frozen", ofCluster(name), []page{apiServerSilent(`since 20\d\d`)}}
 	began := time.Now()
 	must(t, s.Cluster.Freeze(cluster.APIServer))
 	silent.awaitPages(t, began)
@@ -115,41 +115,53 @@ func TestAPIServerStops(t *testing.T) {
 }
 
 // apiServerSilent is the page about an API server that the exporter does not hear of; it is patient for three minutes.
-func apiServerSilent() page {
-	return page{alert: "APIServerSilent", severity: "critical", late: unscaled(4 * time.Minute), text: `(?i)API server.* since .*20\d\d.*Cause: `}
+func apiServerSilent(since string) page {
+	return page{alert: "APIServerSilent", severity: "critical", late: unscaled(4 * time.Minute), text: `(?i)API server.*` + since + `.*Cause: `}
 }
 
-// An API server that answers nobody, or that cannot be reached, is told once, and not once for each resource.
+// An API server that answers nobody, that cannot be reached, or that never could be since the exporter began, is told
+// once, and not once for each resource.
 func TestAPIServerOutOfReach(t *testing.T) {
 	s := newSpace(t)
 	three(s, "web")
 	s.awaitHealthy("web")
 	proxies := map[string]*cluster.Proxy{}
-	for name, identity := range map[string]string{"silent": "exporter-11", "unreachable": "exporter-12"} {
-		proxies[name] = s.watchThrough(t, name, identity)
-		s.awaitSeen(name, "stability_workload_state")
+	var silences []incident
+	for name, identity := range map[string]string{"silent": "exporter-11", "unreachable": "exporter-12", "never reached": "exporter-13"} {
+		var kubeconfig string
+		proxies[name], kubeconfig = proxied(t, identity)
+		since := `since 20\d\d`
+		if name == "never reached" {
+			proxies[name].Refuse()
+			since = ""
+		}
+		watch(t, name, "--kubeconfig="+kubeconfig, "--namespace="+s.Name, "--no-collector.node")
+		silences = append(silences, incident{"API server " + name, ofCluster(name), []page{apiServerSilent(since)}})
+		// It follows, and must not be told.
+		shared.claims.add(ofCluster(name).Merge(model.LabelSet{"alertname": "StabilityInformerNotSynced"}))
 	}
-	silence := func(name string) incident {
-		return incident{"API server " + name, ofCluster(name), []page{apiServerSilent()}}
+	for _, name := range []string{"silent", "unreachable"} {
+		s.awaitSeen(name, "stability_workload_state")
 	}
 	began := time.Now()
 	proxies["silent"].Freeze()
 	proxies["unreachable"].Refuse()
-	for name := range proxies {
-		silence(name).awaitPages(t, began)
+	for _, silence := range silences {
+		silence.awaitPages(t, began)
+		shared.neverPaged(t, page{alert: "InformerNotSynced", severity: "warning"}, silence.labels)
 	}
 	mended := time.Now()
 	for _, proxy := range proxies {
 		must(t, proxy.Resume())
 	}
-	for name := range proxies {
-		silence(name).awaitResolved(t, mended)
-		shared.falseAlarms(t, ofCluster(name))
+	for _, silence := range silences {
+		silence.awaitResolved(t, mended)
+		shared.falseAlarms(t, silence.labels)
 	}
 }
 
-// watchThrough starts an exporter that reaches the API server through a proxy only.
-func (s *space) watchThrough(t *testing.T, name, identity string) *cluster.Proxy {
+// proxied is a way to the API server that can fail, and a kubeconfig that goes it.
+func proxied(t *testing.T, identity string) (*cluster.Proxy, string) {
 	t.Helper()
 	_, err := exporterproc.Grant(t.Context(), shared.cluster, identity)
 	must(t, err)
@@ -158,8 +170,7 @@ func (s *space) watchThrough(t *testing.T, name, identity string) *cluster.Proxy
 	t.Cleanup(proxy.Close)
 	kubeconfig, err := shared.cluster.KubeconfigVia(proxy, identity)
 	must(t, err)
-	watch(t, name, "--kubeconfig="+kubeconfig, "--namespace="+s.Name, "--no-collector.node")
-	return proxy
+	return proxy, kubeconfig
 }
 
 func must(t *testing.T, err error) {

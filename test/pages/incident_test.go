@@ -68,6 +68,12 @@ func (s *suite) awaitQuiet(t *testing.T, p page, labels model.LabelSet) {
 	if err != nil {
 		t.Fatalf("%v\nwhat fires and waits: %s", err, s.active(t, labels))
 	}
+	s.neverPaged(t, p, labels)
+}
+
+// neverPaged fails the test if a person was told of what follows from something else.
+func (s *suite) neverPaged(t *testing.T, p page, labels model.LabelSet) {
+	t.Helper()
 	pages, err := s.pager.Pages(p.wanted(labels))
 	if err != nil {
 		t.Fatal(err)
