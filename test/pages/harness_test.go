@@ -215,26 +215,33 @@ func (s *space) await(what, query string) {
 	s.awaitWithin(patience, what, func() string { return query })
 }
 
-// awaitWithin is await for a query that is made anew each time. It asks once a second, for there are many who ask, and
-// Prometheus learns something new only once in an interval.
+// awaitWithin is await for a query that is made anew each time.
 func (s *space) awaitWithin(timeout time.Duration, what string, query func() string) {
 	s.T.Helper()
+	shared.await(s.T, timeout, what, query, s.about())
+}
+
+// await asks Prometheus until a query, made anew each time, gives a result. It asks once a second, for there are many who
+// ask, and Prometheus learns something new only once in an interval. When the wait is in vain it tells of the alerts
+// with the labels.
+func (s *suite) await(t *testing.T, timeout time.Duration, what string, query func() string, about model.LabelSet) {
+	t.Helper()
 	var asked time.Time
 	last := errors.New("Prometheus has not been asked yet")
-	err := shared.prometheus.Await(s.T.Context(), timeout, what, func(ctx context.Context) error {
+	err := s.prometheus.Await(t.Context(), timeout, what, func(ctx context.Context) error {
 		if time.Since(asked) < time.Second {
 			return last
 		}
 		asked = time.Now()
 		text := query()
 		var vector model.Vector
-		if vector, last = shared.prometheus.Vector(ctx, text); last == nil && len(vector) == 0 {
+		if vector, last = s.prometheus.Vector(ctx, text); last == nil && len(vector) == 0 {
 			last = fmt.Errorf("nothing is found by %s", text)
 		}
 		return last
 	})
 	if err != nil {
-		s.T.Fatalf("%v\nwhat fires and waits: %s", err, shared.active(s.T, s.about()))
+		t.Fatalf("%v\nwhat fires and waits: %s", err, s.active(t, about))
 	}
 }
 

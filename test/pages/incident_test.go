@@ -3,7 +3,6 @@
 package pages
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -57,17 +56,8 @@ func (s *suite) awaitQuiet(t *testing.T, p page, labels model.LabelSet) {
 	samples := int(2*groupWait/interval) + 1
 	query := fmt.Sprintf(`count_over_time(ALERTS{alertstate="firing",%s}[%ds]) >= %d`,
 		matchers(p.wanted(labels)), int((2*groupWait + 2*interval).Seconds()), samples)
-	err := s.prometheus.Await(t.Context(), s.lengthOf(t, p.full(), p.severity)+scaled(p.late)+patience, p.alert+" to fire",
-		func(ctx context.Context) error {
-			vector, err := s.prometheus.Vector(ctx, query)
-			if err == nil && len(vector) == 0 {
-				err = fmt.Errorf("nothing is found by %s", query)
-			}
-			return err
-		})
-	if err != nil {
-		t.Fatalf("%v\nwhat fires and waits: %s", err, s.active(t, labels))
-	}
+	timeout := s.lengthOf(t, p.full(), p.severity) + scaled(p.late) + patience
+	s.await(t, timeout, p.alert+" to fire", func() string { return query }, labels)
 	s.neverPaged(t, p, labels)
 }
 
