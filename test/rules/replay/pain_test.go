@@ -64,7 +64,7 @@ func TestPains(t *testing.T) {
 }
 
 // A test that cannot fail is none: a story does not pass for what it does not show.
-func TestPainsCanFail(t *testing.T) {
+func TestStoriesCanFail(t *testing.T) {
 	i := slices.IndexFunc(pains(), func(p pain) bool { return p.ID == "P2" })
 	w := pains()[i].play(t)
 	if complaints := pains()[i].judge(w); complaints != nil {

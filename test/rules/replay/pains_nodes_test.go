@@ -9,7 +9,7 @@ import (
 var nodePains = []pain{
 	{
 		ID: "P25", Kind: falsePositive, Issues: []string{mixin + "625", "prometheus-community/helm-charts#1927", ksm + "812", k8s + "67636"},
-		Complaint: "A DaemonSet is called stuck because of nodes that are down, and while its rollout advances node by node.",
+		Complaint: "A DaemonSet is called stuck because of nodes that are down or that it may not use any more, and while its rollout advances node by node.",
 		Here:      "Only StabilityNodeNotReady fires, for the node: a DaemonSet is judged by the nodes that are ready.",
 		Naive:     naive{underDesired + ` and on (workload) stability_workload_desired_replicas{workload_type="daemonset"}`, 50 * time.Minute},
 		Story:     daemonsOnADeadNode,
@@ -81,7 +81,9 @@ var nodePains = []pain{
 func daemonsOnADeadNode(w *world) {
 	agent := w.addDaemonSet("agent")
 	w.pass(5 * time.Minute)
-	dead := w.nodes[5]
+	tainted, dead := w.nodes[4], w.nodes[5]
+	tainted.taint("dedicated")
+	agent.unwanted = []*node{tainted}
 	for _, p := range dead.pods() { // no workload of the story is lost but the daemon
 		if p.Labels["app"] != agent.Name {
 			p.vanish()
@@ -91,10 +93,11 @@ func daemonsOnADeadNode(w *world) {
 	dead.fail()
 	w.pass(20 * time.Minute)
 	agent.rollOut()
-	for _, n := range w.nodes[:5] {
+	agent.on(tainted).vanish()
+	for _, n := range w.nodes[:4] {
 		agent.on(n).vanish()
 		p := agent.add(n, starting)
-		w.pass(5 * time.Minute)
+		w.pass(6 * time.Minute)
 		p.become(ready)
 		w.pass(time.Minute)
 	}

@@ -118,6 +118,7 @@ type daemonSet struct {
 	*appsv1.DaemonSet
 	w         *world
 	revisions int
+	unwanted  []*node // that it does not tolerate any more; what is there stays, as misscheduled
 }
 
 // addDaemonSet adds a DaemonSet that has been whole for long.
@@ -160,10 +161,14 @@ func (d *daemonSet) on(n *node) *pod {
 func (d *daemonSet) reconcile() {
 	before := d.Status.DeepCopy()
 	s := &d.Status
-	*s = appsv1.DaemonSetStatus{ObservedGeneration: d.Generation, DesiredNumberScheduled: int32(len(d.w.nodes))}
+	*s = appsv1.DaemonSetStatus{ObservedGeneration: d.Generation, DesiredNumberScheduled: int32(len(d.w.nodes) - len(d.unwanted))}
 	newest := fmt.Sprintf("rev%d", d.revisions)
 	for _, p := range d.w.pods {
 		if p.Labels["app"] != d.Name || !p.live() {
+			continue
+		}
+		if slices.Contains(d.unwanted, p.node) {
+			s.NumberMisscheduled++
 			continue
 		}
 		s.CurrentNumberScheduled++
