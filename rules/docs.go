@@ -122,7 +122,8 @@ rules:
 ` + "```" + `
 
 An alert of several rules, such as StabilityWorkloadDown, is changed in all of them. What has another severity than in the tables
-above tells that one in the label ` + "`default_severity`" + `.
+above tells that one in the label ` + "`default_severity`" + `. The inhibition below holds with any tier; an alert that silences others there
+and is made less severe than they are would silence what pages, so change these as well or leave that rule of inhibition out.
 
 **Tiers** keep what matters less from paging. With ` + "`critical_namespaces`" + ` or ` + "`critical_labels`" + `, a critical alert that has a namespace stays
 critical inside of the tier and comes as a warning outside of it, under the same name, as soon and with the same text.
