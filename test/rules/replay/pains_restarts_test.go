@@ -66,13 +66,19 @@ var restartPains = []pain{
 			w.pass(5 * time.Minute)
 			web.rollOut()
 			w.trouble()
-			for _, p := range web.add(2, ready) {
+			for range 2 {
 				web.outdated()[0].vanish()
-				p.become(restarted("app", "OOMKilled", 137))
+				web.add(1, func(p *pod) { // has restarted by the time that it is first seen
+					ready(p)
+					restarted("app", "OOMKilled", 137)(p)
+				})
 			}
 			w.pass(30 * time.Minute)
 			w.expect(`stability_workload_oom_kill_delta{workload="web",window="1h"}`, 2)
 			w.expect(`stability_container_restarts_total{workload="web"}`, 2)
+			w.exporters[0].start(nil) // nothing is remembered, and the API proves as much
+			w.pass(10 * time.Minute)
+			w.expect(`stability_workload_oom_kill_delta{workload="web",window="1h"}`, 2)
 		},
 		Fires: []alarm{{
 			Alert: "StabilityOOMKilledRepeated", Severity: "warning", Of: of("web"), Within: 3 * time.Minute, Says: []string{"container app (OOMKilled)"},
@@ -120,8 +126,12 @@ var restartPains = []pain{
 		Here:      "StabilityRestartsSinceYesterday, at severity info, ends by itself after a day.",
 		Naive:     naive{`stability_container_restarts_total{workload="web"} > 0`, time.Hour},
 		Story: func(w *world) {
-			web := w.addDeployment("web", 3)
+			web, veteran := w.addDeployment("web", 3), w.addDeployment("veteran", 2)
+			veteran.pods()[0].become(longAgo(57))
+			w.exporters[0].start(nil) // a counter of the past is no news for an exporter that starts
 			w.pass(5 * time.Minute)
+			w.expect(`stability_workload_restart_delta{workload="veteran",window="24h"}`, 0)
+			w.expect(`stability_container_restarts_total{workload="veteran"}`, 0)
 			w.trouble()
 			web.pods()[0].become(restarted("app", "Error", 1))
 			w.pass(30 * time.Minute)
