@@ -14,8 +14,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/prometheus/common/model"
-
 	"stability-exporter/test/cluster"
 	"stability-exporter/test/sandbox"
 )
@@ -27,21 +25,26 @@ func slowToGo(t *corev1.PodTemplateSpec) {
 }
 
 func TestHealthyLossOfPods(t *testing.T) {
+	flapping := []string{"WorkloadFlapping"} // seconds without each pod are nothing in an hour, but much in three minutes
 	runAll(t, []operation{
-		{name: "deleted by hand", build: served(3, appsv1.DeploymentStrategy{}), do: func(s *space) { s.deleteEach("web") }},
-		{name: "deleted by hand in order", build: func(s *space) { s.StatefulSet("web", 3) }, do: func(s *space) { s.deleteEach("web") }},
+		{name: "deleted by hand", harsh: flapping, build: served(3, appsv1.DeploymentStrategy{}), do: func(s *space) {
+			s.deleteEach("web")
+		}},
+		{name: "deleted by hand in order", harsh: flapping, build: func(s *space) { s.StatefulSet("web", 3) }, do: func(s *space) {
+			s.deleteEach("web")
+		}},
 		{name: "the only one deleted", build: served(1, appsv1.DeploymentStrategy{}), do: func(s *space) { s.deleteEach("web") }},
 		{name: "evicted", do: func(s *space) { s.evict("web") }, build: func(s *space) {
 			served(3, appsv1.DeploymentStrategy{})(s)
 			s.Budget("web", 2)
 		}},
-		{name: "slow to go", seen: "rolling", build: served(3, appsv1.DeploymentStrategy{}, slowToGo), do: func(s *space) {
+		{name: "slow to go", build: served(3, appsv1.DeploymentStrategy{}, slowToGo), do: func(s *space) {
 			s.NewVersion("deployment/web", "2", cluster.SlowTerminating)
 			s.awaitRollout("deployment/web")
 			s.scaleTo(5, 2)
 			s.Behave("", s.Pods("web")...) // the end of the test takes them away together with the namespace
 		}},
-		{name: "slow to go in order", seen: "rolling", build: func(s *space) { s.StatefulSet("web", 2, slowToGo) }, do: func(s *space) {
+		{name: "slow to go in order", build: func(s *space) { s.StatefulSet("web", 2, slowToGo) }, do: func(s *space) {
 			s.NewVersion("statefulset/web", "2", cluster.SlowTerminating)
 			s.awaitRollout("statefulset/web")
 			s.Behave("", s.Pods("web")...)
@@ -192,7 +195,8 @@ func TestHealthyDeletions(t *testing.T) {
 			s.Kubectl("delete", "service", "web")
 			s.Service("web", selector)
 		}},
-		{name: "a namespace and back", build: served(3, rolling), do: func(s *space) {
+		// Kubernetes takes the pods away first and what wants them some seconds later.
+		{name: "a namespace and back", harsh: []string{"WorkloadDown", "ServiceNoEndpoints"}, build: served(3, rolling), do: func(s *space) {
 			s.recreateNamespace()
 			served(3, rolling)(s)
 			s.awaitRollout("deployment/web")
@@ -200,15 +204,9 @@ func TestHealthyDeletions(t *testing.T) {
 	})
 }
 
-// recreateNamespace deletes the namespace with all that is in it and makes an empty one. Kubernetes takes the pods away
-// first, and some seconds later what wants them: less than a rule waits, but not less than a scaled one.
+// recreateNamespace deletes the namespace with all that is in it and makes an empty one.
 func (s *space) recreateNamespace() {
 	s.T.Helper()
-	if shared.scale > 1 {
-		for _, alert := range []model.LabelValue{"StabilityWorkloadDown", "StabilityServiceNoEndpoints"} {
-			shared.claims.add(s.about("alertname", alert))
-		}
-	}
 	s.Kubectl("delete", "namespace", s.Name)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 	_, err := s.Client().CoreV1().Namespaces().Create(s.T.Context(), namespace, metav1.CreateOptions{})

@@ -27,6 +27,9 @@ type operation struct {
 	workloads []string       // of the namespace, healthy before and after; empty means web
 	build     func(s *space) // nil when the operation itself makes the workloads
 	do        func(s *space) // returns when Kubernetes says that it is over
+	// harsh are alerts, without the prefix Stability, which come only because the times of the rules are scaled, unlike
+	// those of Kubernetes. At full length they must not come either.
+	harsh []string
 	// seen is a state in which Prometheus must have found a workload: what nobody sees proves nothing.
 	seen string
 }
@@ -39,6 +42,11 @@ func (o operation) run(t *testing.T) {
 	workloads := o.workloads
 	if len(workloads) == 0 {
 		workloads = []string{"web"}
+	}
+	if shared.scale > 1 {
+		for _, name := range o.harsh {
+			shared.claims.add(s.about("alertname", model.LabelValue("Stability"+name)))
+		}
 	}
 	if o.build != nil {
 		o.build(s)
@@ -106,11 +114,49 @@ func (s *space) awaitState(workload, state string) {
 		`stability_workload_state{cluster=%q,namespace=%q,workload=%q,state=%q} == 1`, s.cluster, s.Name, workload, state))
 }
 
-// awaitRollout waits until kubectl says that the rollouts are over.
+// awaitRollout waits until the rollouts are over, by the rules of kubectl rollout status.
 func (s *space) awaitRollout(resources ...string) {
 	s.T.Helper()
 	for _, resource := range resources {
-		s.Kubectl("rollout", "status", resource, "--timeout="+(patience+scaled(2*calm)).String())
+		kind, name, _ := strings.Cut(resource, "/")
+		timeout := patience + scaled(2*calm)
+		err := cluster.Await(s.T.Context(), timeout, "the rollout of "+resource, func(ctx context.Context) (bool, error) {
+			apps := s.Client().AppsV1()
+			switch kind {
+			case "deployment":
+				d, err := apps.Deployments(s.Name).Get(ctx, name, metav1.GetOptions{})
+				return err == nil && d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas >= *d.Spec.Replicas &&
+					d.Status.Replicas <= d.Status.UpdatedReplicas && d.Status.AvailableReplicas >= d.Status.UpdatedReplicas, err
+			case "daemonset":
+				d, err := apps.DaemonSets(s.Name).Get(ctx, name, metav1.GetOptions{})
+				return err == nil && d.Status.ObservedGeneration >= d.Generation &&
+					d.Status.UpdatedNumberScheduled >= d.Status.DesiredNumberScheduled &&
+					d.Status.NumberAvailable >= d.Status.DesiredNumberScheduled, err
+			default:
+				set, err := apps.StatefulSets(s.Name).Get(ctx, name, metav1.GetOptions{})
+				return err == nil && isRolledOut(set), err
+			}
+		})
+		s.must(err)
+	}
+}
+
+func isRolledOut(set *appsv1.StatefulSet) bool {
+	wanted := *set.Spec.Replicas
+	if set.Status.ObservedGeneration < set.Generation || set.Status.ReadyReplicas < wanted {
+		return false
+	}
+	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil && *rolling.Partition > 0 {
+		return set.Status.UpdatedReplicas >= wanted-*rolling.Partition
+	}
+	return set.Status.UpdateRevision == set.Status.CurrentRevision
+}
+
+// must ends the test with an error.
+func (s *space) must(err error) {
+	s.T.Helper()
+	if err != nil {
+		s.T.Fatal(err)
 	}
 }
 

@@ -17,6 +17,7 @@ func TestHealthyUpdatesOfStatefulSets(t *testing.T) {
 	}
 	update := updated("statefulset/db")
 	db := []string{"db"}
+	flapping := []string{"WorkloadFlapping"} // as for pods that are deleted by hand
 	runAll(t, []operation{
 		{name: "in order", workloads: db, seen: "rolling", build: set(3), do: update},
 		{name: "one replica", workloads: db, seen: "rolling", build: func(s *space) { s.StatefulSet("db", 1) }, do: update},
@@ -36,7 +37,7 @@ func TestHealthyUpdatesOfStatefulSets(t *testing.T) {
 				s.awaitRollout("statefulset/db")
 			}
 		}},
-		{name: "on delete", workloads: db, build: set(3), do: func(s *space) {
+		{name: "on delete", harsh: flapping, workloads: db, build: set(3), do: func(s *space) {
 			s.Patch("statefulset/db", object{"spec": object{"updateStrategy": object{"type": "OnDelete", "rollingUpdate": nil}}})
 			s.NewVersion("statefulset/db", "2", "") // quick: what a hand takes away is missed, from the first second on
 			s.deleteEach("db")
@@ -56,6 +57,7 @@ func TestHealthyUpdatesOfDaemonSets(t *testing.T) {
 	}
 	update := updated("daemonset/agent")
 	agents := []string{"agent"}
+	flapping := []string{"WorkloadFlapping"} // as for pods that are deleted by hand
 	runAll(t, []operation{
 		{name: "two at a time", workloads: agents, seen: "rolling", build: agent("2", "0"), do: update},
 		{name: "surge", workloads: agents, seen: "rolling", build: agent("0", "50%"), do: update},
@@ -65,7 +67,7 @@ func TestHealthyUpdatesOfDaemonSets(t *testing.T) {
 			s.Kubectl("rollout", "undo", "daemonset/agent")
 			s.awaitRollout("daemonset/agent")
 		}},
-		{name: "on delete", workloads: agents, build: agent("1", "0"), do: func(s *space) {
+		{name: "on delete", harsh: flapping, workloads: agents, build: agent("1", "0"), do: func(s *space) {
 			s.Patch("daemonset/agent", object{"spec": object{"updateStrategy": object{"type": "OnDelete", "rollingUpdate": nil}}})
 			s.NewVersion("daemonset/agent", "2", "") // quick: what a hand takes away is missed, from the first second on
 			s.deleteEach("agent")
