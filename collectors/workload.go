@@ -111,7 +111,8 @@ var (
 		workloadLabels...)
 	hpaLimited = sparseGauge("stability_hpa_limited",
 		"1 when the autoscaler wants another number of replicas than it may set, by reason: TooManyReplicas is at its maximum, "+
-			"TooFewReplicas at its minimum. workload is what it scales. No series means not limited.",
+			"TooFewReplicas at its minimum. workload is what it scales. No series means not limited, or pinned to one number on purpose "+
+			"(minimum and maximum are the same).",
 		"namespace", "horizontalpodautoscaler", "workload", "workload_type", "reason")
 	hpaLastScale = sparseGauge("stability_hpa_last_scale_timestamp_seconds",
 		"When an autoscaler that is limited last changed the number of replicas, in Unix seconds: at its limit since then. No series "+

@@ -40,6 +40,7 @@ func convertAutoscaler(h *autoscalingv2.HorizontalPodAutoscaler, _ convertOption
 		TargetKind: reason(strings.ToLower(text(h.Spec.ScaleTargetRef.Kind, maxReason))),
 		TargetName: name(h.Spec.ScaleTargetRef.Name),
 		LastScale:  momentOf(h.Status.LastScaleTime),
+		Pinned:     h.Spec.MaxReplicas > 0 && deref(h.Spec.MinReplicas, 1) >= h.Spec.MaxReplicas,
 	}
 	for i := range h.Status.Conditions {
 		c := &h.Status.Conditions[i]

@@ -188,6 +188,16 @@ func TestConvertAutoscalerAndBudget(t *testing.T) {
 	compare(t, convertAutoscaler(hpa, convertOptions{}), &state.Autoscaler{Meta: named("web"), TargetKind: state.Sym("deployment"),
 		TargetName: state.Sym("web"), LastScale: clock("01:00:00"), Limited: state.Sym("TooManyReplicas"), Inactive: state.Sym("ScalingDisabled")})
 
+	for spec, pinned := range map[string]bool{
+		`{"minReplicas": 3, "maxReplicas": 3}`: true, `{"maxReplicas": 1}`: true, `{"maxReplicas": 3}`: false,
+		`{"minReplicas": 0, "maxReplicas": 1}`: false,
+	} {
+		hpa := decode[autoscalingv2.HorizontalPodAutoscaler](t, `{`+head+`, "spec": `+spec+`}`)
+		if got := convertAutoscaler(hpa, convertOptions{}).Pinned; got != pinned {
+			t.Errorf("%s: pinned %v", spec, got)
+		}
+	}
+
 	pdb := decode[policyv1.PodDisruptionBudget](t, `{`+head+`, "spec": {"selector": {"matchLabels": {"a": "b"},
 	 "matchExpressions": [{"key": "c", "operator": "NotIn", "values": ["d"]}, {"key": "e", "operator": "Exists"}]}},
 	 "status": {"currentHealthy": 2, "desiredHealthy": 3, "expectedPods": 4, "disruptionsAllowed": 1,

@@ -131,6 +131,7 @@ type Autoscaler struct {
 	LastScale  Time
 	Limited    Symbol // reason of ScalingLimited=True; empty when it is not limited
 	Inactive   Symbol // reason of ScalingActive=False
+	Pinned     bool   // its minimum is its maximum: somebody fixed the number on purpose
 }
 
 // ObjectKind implements Object.

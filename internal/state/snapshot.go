@@ -214,7 +214,7 @@ type BudgetView struct {
 type AutoscalerView struct {
 	Namespace, Name string
 	Target          WorkloadRef
-	Limited         string // reason; empty when not limited
+	Limited         string // reason; empty when not limited, or when its minimum is its maximum
 	LastScale       Time   // when it last changed the desired number; zero: never
 }
 

@@ -165,13 +165,22 @@ func (s *Store) entitiesIn(namespace Symbol) []*entity {
 	return entities
 }
 
+// limited returns the reason for which an autoscaler does not set the number it wants. One that may set a single number has no
+// limit that anybody could want to hear of.
+func (a *Autoscaler) limited() string {
+	if a.Pinned {
+		return ""
+	}
+	return a.Limited.String()
+}
+
 func (s *Store) autoscalerViews() []AutoscalerView {
 	views := make([]AutoscalerView, 0, len(s.tables[HorizontalPodAutoscalers]))
 	for _, o := range s.tables[HorizontalPodAutoscalers] {
 		a := o.(*Autoscaler)
 		views = append(views, AutoscalerView{
-			Namespace: a.Namespace.String(), Name: a.Name, Target: a.target(), Limited: a.Limited.String(),
-			LastScale: a.LastScale,
+			Namespace: a.Namespace.String(), Name: a.Name, Target: a.target(), LastScale: a.LastScale,
+			Limited: a.limited(),
 		})
 	}
 	sortBy(views, func(v AutoscalerView) (string, string) { return v.Namespace, v.Name })
