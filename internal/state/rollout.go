@@ -164,9 +164,18 @@ func (e *entity) describeRollout(w *Workload, r *rollout, desired int32) {
 	r.lastProgress = max(created, updated.progress, e.rolloutSeen)
 	r.idleSince = r.lastProgress
 	if w.Kind == Deployments && w.Progressing.Updated != 0 {
-		r.idleSince = max(r.idleSince, w.Progressing.Updated)
-		r.lastProgress = w.Progressing.Updated
+		r.lastProgress = w.progressed()
+		r.idleSince = max(r.idleSince, r.lastProgress)
 	}
+}
+
+// progressed is when the rollout of a Deployment last advanced. When its deadline has passed, Kubernetes stamps the condition
+// anew, so that it is as much earlier as the deadline is long.
+func (w *Workload) progressed() Time {
+	if w.Progressing.Reason.String() == "ProgressDeadlineExceeded" {
+		return w.Progressing.Updated.Add(-w.ProgressDeadline)
+	}
+	return w.Progressing.Updated
 }
 
 func (e *entity) isStuck(w *Workload, r rollout, now Time) bool {
