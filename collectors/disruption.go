@@ -11,7 +11,7 @@ import (
 var (
 	budgetBlocking = sparseGauge("stability_pdb_blocking",
 		"1 when the PodDisruptionBudget lets no pod be evicted, by cause: config can never be met with the pods it has, "+
-			"unhealthy and at_limit pass once pods are ready again, orphan matches no pod, overlap shares a pod with another "+
+			"unhealthy and at_limit pass once pods are ready again, orphan matches no pod (nor a workload that is scaled to zero), overlap shares a pod with another "+
 			"budget, sync_failed is not maintained. No series means that a pod may be evicted.",
 		"namespace", "poddisruptionbudget", "cause")
 	drainBlocked = sparseGauge("stability_node_drain_blocked_pods",

@@ -68,6 +68,7 @@ func (s *Store) drop(obj Object, now Time) {
 		o.entity.removePod(o)
 	case *Workload:
 		s.entity(o.ref()).removeController(o.UID)
+		s.matches.stale = true
 	case *ReplicaSet:
 		if free := s.tables[freeReplicaSets][o.UID]; free != nil {
 			s.drop(free, now)
@@ -160,8 +161,12 @@ func (s *Store) putWorkload(w *Workload, old Object, now Time) {
 		s.entity(before.ref()).removeController(w.UID) // adopted by another controller
 	}
 	e := s.entity(w.ref())
-	if before, ok := old.(*Workload); !ok || before.MinReady != w.MinReady {
+	before, known := old.(*Workload)
+	if !known || before.MinReady != w.MinReady {
 		e.dirty = true
+	}
+	if !known || otherTemplate(before, w) {
+		s.matches.stale = true
 	}
 	e.setController(w)
 	for _, o := range s.tables[HorizontalPodAutoscalers] {

@@ -10,8 +10,9 @@ type selectorMatches struct {
 }
 
 type budgetMatch struct {
-	any        bool // selects a live pod
-	overlapped bool // one of its pods is selected by another budget, too: evicting it is an error
+	any         bool // selects a live pod
+	overlapped  bool // one of its pods is selected by another budget, too: evicting it is an error
+	off, wanted bool // selects the pods of workloads that are scaled to zero, and of some that are not
 }
 
 func (s *Store) matchBudgets() {
@@ -34,18 +35,41 @@ func (s *Store) matchBudgets() {
 			}
 			for _, b := range selecting {
 				m := s.matches.budgets[b.UID]
-				s.matches.budgets[b.UID] = budgetMatch{any: true, overlapped: m.overlapped || len(selecting) > 1}
+				m.any, m.overlapped = true, m.overlapped || len(selecting) > 1
+				s.matches.budgets[b.UID] = m
 			}
+		}
+		s.matchTemplate(e.controller(), budgets)
+	}
+}
+
+// matchTemplate notes which budgets select the pods that a workload would have.
+func (s *Store) matchTemplate(w *Workload, budgets []*DisruptionBudget) {
+	if w == nil {
+		return
+	}
+	for _, b := range budgets {
+		if b.Selector.Matches(w.TemplateLabels) {
+			m := s.matches.budgets[b.UID]
+			m.off, m.wanted = m.off || w.Desired == 0, m.wanted || w.Desired > 0
+			s.matches.budgets[b.UID] = m
 		}
 	}
 }
 
+// otherTemplate reports whether two states of a workload may differ in which budgets select its pods.
+func otherTemplate(a, b *Workload) bool {
+	return a.TemplateLabels != b.TemplateLabels || (a.Desired == 0) != (b.Desired == 0) || (a.Deleted == 0) != (b.Deleted == 0)
+}
+
 // blocking says why a budget allows no disruption. A selector that selects nothing is told first: it satisfies most of
-// the others as well.
+// the others as well. What somebody scaled to zero has no pod to protect, and its budget waits until it has.
 func (s *Store) blocking(b *DisruptionBudget) string {
 	match := s.matches.budgets[b.UID]
 	switch {
-	case !match.any:
+	case !match.any && !match.wanted && match.off:
+		return ""
+	case !match.any && !match.wanted:
 		return "orphan"
 	case !b.HasStatus:
 		return ""

@@ -407,6 +407,74 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// A budget is an orphan only if nothing that it selects could come: neither when its workload is scaled to zero, nor when that
+// cannot make pods.
+func TestBudgetsWithoutPods(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		play func(b *bench)
+		want string
+	}{
+		{"scaled to zero", func(b *bench) { b.put(deployment(b, 0, 0, selected)) }, ""},
+		{"scaled to zero just now", func(b *bench) {
+			b.put(deployment(b, 2, 0, selected))
+			b.store.Snapshot()
+			b.put(deployment(b, 0, 0, selected))
+		}, ""},
+		{"pods are wanted and missing", func(b *bench) { b.put(deployment(b, 2, 0, selected)) }, "unhealthy"},
+		{"of another workload", func(b *bench) { b.put(deployment(b, 0, 0, nil)) }, "orphan"},
+		{"its workload is gone", func(b *bench) {
+			w := deployment(b, 0, 0, selected)
+			b.put(w)
+			b.store.Snapshot()
+			b.store.Delete(Scope{Kind: Deployments}, w)
+		}, "orphan"},
+		{"its workload selects something else now", func(b *bench) {
+			b.put(deployment(b, 0, 0, selected))
+			b.store.Snapshot()
+			b.put(deployment(b, 0, 0, nil))
+		}, "orphan"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(PodDisruptionBudgets, Pods, Deployments)
+			b.put(&DisruptionBudget{
+				Meta:     Meta{Namespace: Sym("shop"), Name: "pdb", UID: ParseUID("pdb")},
+				Selector: SelectorFromMap(map[string]string{"app": "web"}), HasStatus: true, DesiredHealthy: 1,
+			})
+			test.play(b)
+			if got := b.store.Snapshot().Budgets[0].Blocking; got != test.want {
+				t.Errorf("blocking %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// Kubernetes stamps the condition anew when a deadline passes, which is no progress.
+func TestProgressBeforeTheDeadline(t *testing.T) {
+	b := newBench(Deployments)
+	begun := b.now - 700
+	for reason, want := range map[string]Time{"ReplicaSetUpdated": begun + 600, "ProgressDeadlineExceeded": begun} {
+		b.put(deployment(b, 4, 3, both(rollingSince(0), func(w *Workload) {
+			w.Progressing = Condition{Sym("False"), Sym(reason), begun + 600}
+		})))
+		if v := b.workload(t); v.LastProgress != want {
+			t.Errorf("%s: last progress %d s after the beginning, want %d s", reason, v.LastProgress-begun, want-begun)
+		}
+	}
+}
+
+func TestPinnedAutoscalerIsNotLimited(t *testing.T) {
+	for pinned, want := range map[bool]string{false: "TooManyReplicas", true: ""} {
+		b := newBench(HorizontalPodAutoscalers)
+		a := autoscaler(0)
+		a.Limited, a.Pinned = Sym("TooManyReplicas"), pinned
+		b.put(a)
+		if got := b.store.Snapshot().Autoscalers[0].Limited; got != want {
+			t.Errorf("pinned %v: limited %q, want %q", pinned, got, want)
+		}
+	}
+}
+
 func TestKindsAreWithdrawnWhenForbidden(t *testing.T) {
 	b := newBench(Deployments, Nodes)
 	b.put(deployment(b, 2, 2, nil))
