@@ -20,25 +20,15 @@ func workloadThresholds() []Threshold {
 			Share, 0.5, 0.05, 1, []place{
 				{"expr", ") < «0.5»", number},
 				{"summary", "Less than «half»", belowShare},
-				{"description", "has lost more than «half»:", func(v float64) string { return belowShare(1 - v) }},
 			}},
-		{"workload_flapping_share", "StabilityWorkloadFlapping", "share of the window in which the workload was damaged, above which it fires",
-			Share, 0.1, 0.01, 0.99, []place{{"expr", ":1m]) > «0.1»", number}}},
-		{"workload_flapping_changes", "StabilityWorkloadFlapping", "changes between damaged and whole within the window from which on it fires",
-			Count, 4, 2, 1000, []place{{"expr", ":1m]) >= «4»", number}}},
-		{"workload_flapping_window", "StabilityWorkloadFlapping", "how far it looks back",
-			Duration, hour, 10 * minute, day, []place{
-				{"expr", "[«1h»:1m]) > ", promDuration},
-				{"expr", "[«1h»:1m]) >= ", promDuration},
-				{"description", "of the last «hour»,", lastPeriod},
-			}},
+		{"workload_flapping_share", "StabilityWorkloadFlapping", "share of an hour in which the workload was damaged, above which it fires",
+			Share, 0.1, 0, 0.99, []place{{"expr", `{window="1h"}) > «0.1»`, number}}},
+		{"workload_flapping_times", "StabilityWorkloadFlapping", "times that the workload became damaged within an hour from which on it fires",
+			Count, 4, 2, 100, []place{{"expr", `{window="1h"}) >= «4»`, number}}},
 		{"namespace_damaged_workloads", "StabilityNamespaceDamaged", "damaged workloads of a namespace from which on it fires",
 			Count, 5, 2, 10000, []place{{"expr", "== 1) >= «5»", number}}},
 		{"namespace_damaged_share", "StabilityNamespaceDamaged", "damaged share of the namespace's workloads from which on it fires",
-			Share, 0.3, 0.01, 1, []place{
-				{"expr", "> 0)\n  >= «0.3»", number},
-				{"description", "at least «30%» of all", percent},
-			}},
+			Share, 0.3, 0.01, 1, []place{{"expr", "> 0)\n  >= «0.3»", number}}},
 		{"rollout_too_long", "StabilityRolloutTooLong", "age of a rollout above which it fires",
 			Duration, 30 * minute, minute, 7 * day, []place{{"expr", ", «1800»)", number}}},
 		{"rollout_too_long_per_replica", "StabilityRolloutTooLong", "time per desired replica; where that is more than rollout_too_long, it counts",
@@ -79,12 +69,13 @@ func clusterThresholds() []Threshold {
 		{"zone_degraded_nodes", "StabilityZoneDegraded", "nodes of a zone that are not ready from which on it fires",
 			Count, 2, 2, 10000, []place{{"expr", "(stability_zone_unhealthy_nodes) >= «2»", number}}},
 		{"zone_degraded_healthy_share", "StabilityZoneDegraded", "ready share of the zone's nodes at which and below which it fires",
-			Share, 0.8, 0, 0.99, []place{
-				{"expr", "(stability_zone_healthy_ratio) <= «0.8»", number},
-				{"description", "at least «a fifth» of the zone", lostShare},
-			}},
+			Share, 0.8, 0, 0.99, []place{{"expr", "(stability_zone_healthy_ratio) <= «0.8»", number}}},
 		{"zone_down_nodes", "StabilityZoneDown", "nodes that a zone must have had to be worth a page",
 			Count, 2, 1, 10000, []place{{"expr", "(stability_zone_unhealthy_nodes) >= «2»", number}}},
+		{"nodes_crashing", "StabilityNodesCrashing", "reboots of nodes within an hour that nobody prepared from which on it fires",
+			Count, 3, 1, 10000, []place{{"expr", `{window="1h"})) >= «3»`, number}}},
+		{"api_server_silent_after", "StabilityAPIServerSilent", "time without any sign of the API server after which it fires",
+			Duration, 3 * minute, 2 * minute, hour, []place{{"expr", "> «180»\n", number}}},
 		{"informer_stale_after", "StabilityInformerStale", "time without an event of a resource after which it fires",
 			Duration, 10 * minute, 5 * minute, day, []place{{"expr", "> «600»\n", number}}},
 		{"exporter_down_lookback", "StabilityExporterDown", "how long a cluster is known after its exporter was last seen",
@@ -101,14 +92,6 @@ func belowShare(share float64) string {
 		return "half"
 	}
 	return percent(share)
-}
-
-// lostShare writes what is missing to 1.
-func lostShare(healthy float64) string {
-	if healthy == 0.8 {
-		return "a fifth"
-	}
-	return percent(1 - healthy)
 }
 
 // fromTwoOn leaves a text out where the value is 1.

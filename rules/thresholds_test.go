@@ -133,12 +133,12 @@ func TestThresholdsChangeTogether(t *testing.T) {
 	for _, threshold := range Thresholds() {
 		values[threshold.Name] = threshold.otherValue()
 	}
-	values["workload_flapping_window"], values["workload_flapping_share"] = 90*minute, 0.2
+	values["workload_flapping_share"] = 0.2
 	for _, rule := range printed(t, Config{Thresholds: values}) {
 		if rule.Alert == "StabilityWorkloadFlapping" {
-			const damaged = `(max by (cluster, namespace, workload, workload_type) (stability_workload_state{state=~"degraded|down"})[1h30m:1m])`
-			check(t, "expression", rule.Expr, "avg_over_time"+damaged+" > 0.2\nand changes"+damaged+" >= 12")
-			check(t, "hour in the description", strings.Contains(rule.Annotations["description"], "of the last 90 minutes, several times"), true)
+			const by = `max by (cluster, namespace, workload, workload_type) `
+			check(t, "expression", rule.Expr, by+`(stability_workload_damage_delta{window="1h"}) >= 12`+"\nand "+
+				by+`(stability_workload_damaged_ratio{window="1h"}) > 0.2`)
 		}
 	}
 }
@@ -154,12 +154,8 @@ func TestDescriptionsTellTheThreshold(t *testing.T) {
 		}
 	}
 	f("workload_half_down_share", 0.75, "StabilityWorkloadHalfDown", "summary", "Less than 75% of a workload's")
-	f("workload_half_down_share", 0.75, "StabilityWorkloadHalfDown", "description", "has lost more than 25%:")
-	f("namespace_damaged_share", 0.29, "StabilityNamespaceDamaged", "description", "at least 29% of all")
-	f("zone_degraded_healthy_share", 0.71, "StabilityZoneDegraded", "description", "at least 29% of the zone")
 	f("node_flapping_window", 90*minute, "StabilityNodeFlapping", "description", "within 90 minutes.")
 	f("exporter_down_lookback", 3*day, "StabilityExporterDown", "description", "within the last 3 days:")
-	f("workload_flapping_window", day, "StabilityWorkloadFlapping", "description", "of the last day,")
 	f("oom_kills", 1, "StabilityOOMKilledRepeated", "summary", "run out of memory.")
 	f("oom_kills", 3, "StabilityOOMKilledRepeated", "summary", "run out of memory repeatedly.")
 }

@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -65,19 +66,21 @@ type firingLabels struct {
 	severity string
 }
 
-// matched returns the alerts that matchers of Alertmanager select.
+// matched returns the alerts that matchers of Alertmanager select, each rule of an alert by itself.
 func matched(t *testing.T, matchers []string) map[string]firingLabels {
 	t.Helper()
 	metrics, all := documentedMetrics(t), map[string]firingLabels{}
 	for name, rules := range alertRules(t) {
-		expr, err := parser.NewParser(parser.Options{}).ParseExpr(rules[0].Expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, _ := outputLabels(expr, metrics)
-		has := firingLabels{names, rules[0].Labels["severity"]}
-		if !slices.ContainsFunc(matchers, func(m string) bool { return !has.match(t, name, m) }) {
-			all[name] = has
+		for i, rule := range rules {
+			expr, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names, _ := outputLabels(expr, metrics)
+			has := firingLabels{names, rule.Labels["severity"]}
+			if !slices.ContainsFunc(matchers, func(m string) bool { return !has.match(t, name, m) }) {
+				all[fmt.Sprintf("%s, rule %d", name, i+1)] = has
+			}
 		}
 	}
 	return all
@@ -94,9 +97,9 @@ func (f firingLabels) match(t *testing.T, alert, matcher string) bool {
 			t.Errorf("%s names %s, which is no alert", matcher, name)
 		}
 	}
-	value := map[string]string{"alertname": alert, "severity": f.severity}[parts[1]]
-	if parts[1] == "scope" {
-		return slices.Contains(f.names, "scope")
+	value, told := map[string]string{"alertname": alert, "severity": f.severity}[parts[1]]
+	if !told {
+		return slices.Contains(f.names, parts[1]) // which value it has is not known before it fires
 	}
 	return regexp.MustCompile("^(?:" + parts[3] + ")$").MatchString(value)
 }

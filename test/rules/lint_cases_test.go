@@ -40,6 +40,8 @@ func TestLintFindsWhatItForbids(t *testing.T) {
 		{"cluster=%q", "cluster=%q,zone=%q", "as many arguments"},
 		{"cluster=%q", "zone=%q", "asks by zone"},
 		{"max(stability_node_cordoned", "max(stability_node_gone", "there is no metric stability_node_gone"},
+		{"max(stability_node_cordoned", "max(ALERTS_FOR_STATE", "asks for the state of any alert"},
+		{"max(stability_node_cordoned{", `max(ALERTS_FOR_STATE{alertname=\"StabilityNodeGone\",`, "another alert is pending: StabilityNodeGone"},
 		{"{{ . | value }}", "{{ . | first | value }}", "not total or not portable"},
 		{"severity: warning", "severity: page", "severity is none of"},
 		{"severity: warning", "severity: critical", "keep_firing_for"},

@@ -112,7 +112,7 @@ type alertRule struct {
 	Alert         string            `yaml:"alert"`
 	Expr          string            `yaml:"expr"`
 	For           string            `yaml:"for"`
-	KeepFiringFor string            `yaml:"keep_firing_for"`
+	KeepFiringFor string            `yaml:"keep_firing_for,omitempty"`
 	Labels        map[string]string `yaml:"labels"`
 	Annotations   map[string]string `yaml:"annotations"`
 }
@@ -195,9 +195,18 @@ type (
 	}
 )
 
+// writeTests writes the situations, and the rules of the one alert that they are about, for some last a day.
 func writeTests(t *testing.T, name string, situations []situation) string {
 	t.Helper()
-	text, err := yaml.Marshal(testFile{ruleFiles(t), "1m", situations})
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": name, "rules": alertRules(t)[name]}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rules, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err = yaml.Marshal(testFile{[]string{rules}, "1m", situations})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type ruleCase struct {
 	Guards      map[string]guard  // by what is guarded against
 	Alone       bool              // the case is about the exporter's absence: a second one changes everything
 	Changing    bool              // the description changes from minute to minute
+	Ends        int               // the minute from which on it does not fire any more; zero: it is not tried
 }
 
 // A guard is series that keep the alert from firing, over or beside those of the case.
@@ -92,12 +93,16 @@ func (c ruleCase) length() int { return c.Fires + lasting }
 // situation expects the alert from its minute on, or never.
 func (c ruleCase) situation(name string, input []series, firing *alert) situation {
 	s := situation{Name: c.name() + ": " + name, Interval: "1m", Series: input}
-	for _, m := range []int{c.Fires - 1, c.Fires, c.Fires + 4} {
-		if c.Changing && m > c.Fires {
-			continue
-		}
+	minutes := []int{c.Fires - 1, c.Fires, c.Fires + 4}
+	switch {
+	case c.Changing:
+		minutes = minutes[:2]
+	case c.Ends > 0:
+		minutes = append(minutes[:2], c.Ends-1, c.Ends)
+	}
+	for _, m := range minutes {
 		e := expectation{EvalTime: minute(m), Alertname: c.Alert}
-		if firing != nil && m >= c.Fires {
+		if firing != nil && m >= c.Fires && (c.Ends == 0 || m < c.Ends) {
 			e.ExpAlerts = []alert{firing.clone()}
 		}
 		s.Alerts = append(s.Alerts, e)
