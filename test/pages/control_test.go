@@ -38,7 +38,7 @@ const leaseTime = 45 * time.Second
 func deadComponent(name string, component cluster.Component, how string) incident {
 	labels := ofCluster(name).Merge(model.LabelSet{"component": model.LabelValue(component)})
 	return incident{string(component) + " " + how, labels, []page{
-		{alert: "ComponentDown", severity: "critical", late: unscaled(leaseTime), text: string(component) + ".* not alive.*lease.* renewed.*20"},
+		{alert: "ComponentDown", severity: "critical", late: unscaled(leaseTime), text: string(component) + ".* not alive.* 20.*lease"},
 	}}
 }
 
