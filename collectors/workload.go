@@ -35,7 +35,8 @@ var (
 		workloadLabels...)
 	workloadMinAvailable = gauge("stability_workload_min_available_replicas",
 		"The line below which the workload is damaged now: fewer available pods than this is degraded, none is down. "+
-			"A rollout and a scale-up lower it by what they permit; 0 means that nothing is expected at present.",
+			"A rollout and a scale-up lower it by what they permit, pods that a scheduling gate holds back do not raise it; 0 means that "+
+			"nothing is expected at present.",
 		workloadLabels...)
 	workloadState = gauge("stability_workload_state",
 		"Verdict on the workload: 1 for the state it is in. degraded is partial damage, down is total damage; these two are "+

@@ -9,9 +9,13 @@ type damageInput struct {
 	desired   int32
 	available int32
 	rollout   rollout
-	unborn    bool // a Deployment created paused: no pod was ever asked for
-	daemons   bool // desired follows the nodes: what falls away with one may well have been available
+	unborn    bool  // a Deployment created paused: no pod was ever asked for
+	daemons   bool  // desired follows the nodes: what falls away with one may well have been available
+	held      int32 // of desired: pods that somebody keeps from being scheduled (scheduling gates)
 }
+
+// expected is the number of replicas that may be expected to come: what is held back waits for somebody's leave.
+func (in *damageInput) expected() int32 { return max(0, in.desired-in.held) }
 
 // damageTracker holds the baseline of one workload: how many available replicas may be expected although the desired
 // number has changed lately. It is advanced by every event, so that no change between two scrapes is lost.
@@ -19,7 +23,7 @@ type damageTracker struct {
 	grace    time.Duration
 	baseline int32
 	last     damageInput
-	changes  []desiredChange // of desired, rising, oldest first; the first holds since a grace ago or longer
+	changes  []desiredChange // of what is expected, rising, oldest first; the first holds since a grace ago or longer
 	fresh    bool            // the baseline is still the one of the start, and may be lowered by an autoscaler's word
 	since    Time            // when the tracker began
 
@@ -45,11 +49,11 @@ func (t *damageTracker) start(in damageInput, freshSince, now Time) {
 	if freshSince.Within(t.grace, now) {
 		t.baseline = min(in.available, in.desired)
 		t.changes = []desiredChange{{at: 0, desired: 0}}
-		t.change(min(freshSince, now), in.desired)
+		t.change(min(freshSince, now), in.expected())
 		return
 	}
-	t.baseline = in.desired
-	t.changes = []desiredChange{{at: 0, desired: in.desired}}
+	t.baseline = in.expected()
+	t.changes = []desiredChange{{at: 0, desired: in.expected()}}
 }
 
 // excuse lowers a baseline that is still the one of the start: the autoscaler's object arrived after the workload's.
@@ -65,7 +69,7 @@ func (t *damageTracker) observe(in damageInput, now Time) {
 	if t.last.unborn && !in.unborn {
 		t.baseline = 0 // it is asked for its first pods now
 		t.change(now, 0)
-		t.change(now, in.desired)
+		t.change(now, in.expected())
 	}
 	if in.desired != t.last.desired {
 		t.raise(now)
@@ -77,8 +81,12 @@ func (t *damageTracker) observe(in damageInput, now Time) {
 		}
 		t.baseline = min(expected, in.desired)
 		t.floorBefore, t.changed = t.last.rollout.floor, now
-		t.change(now, in.desired)
+		t.change(now, in.expected())
 		t.fresh = false
+	} else if in.held != t.last.held {
+		// It is not expected to rise so far now; once released, pods have a grace to start. What had been available stays in
+		// the baseline: a pod that ran and whose successor is held back is lost.
+		t.change(now, in.expected())
 	}
 	t.last = in
 	t.raise(now)

@@ -158,14 +158,14 @@ func (s *Store) judge(e *entity, now Time) judgement {
 		j.desired = capped(int64(w.Desired) - int64(e.summary.notReadyNodes) + int64(w.Misscheduled))
 		j.counted = min(e.summary.availableOnReady, max(j.desired, 0))
 	}
-	if !w.HasStatus {
-		return j
+	if !w.HasStatus || e.damage == nil && !s.settled.Has(Pods) {
+		return j // pods tell, too, where the baseline begins
 	}
 	watched := e.watched
 	j.rollout = e.rolloutOf(w, j.desired, j.counted, now, s.grace())
 	in := damageInput{
 		desired: j.desired, available: j.counted, rollout: j.rollout, daemons: w.Kind == DaemonSets,
-		unborn: w.Kind == Deployments && w.Paused && !w.RolledOut && w.Current == 0,
+		unborn: w.Kind == Deployments && w.Paused && !w.RolledOut && w.Current == 0, held: e.summary.held(j.desired),
 	}
 	if e.damage == nil {
 		e.damage = newDamageTracker(in, max(w.Created, e.lastScale), now, s.grace())

@@ -223,6 +223,13 @@ func (s *podSummary) addRevision(p *Pod, available, nodeReady bool) {
 	r.progress = max(r.progress, p.Created, p.ReadySince)
 }
 
+// held is how many of the desired replicas exist only as pods that are kept from being scheduled. Those beyond desired, as
+// the surge of a rollout, stand for none.
+func (s *podSummary) held(desired int32) int32 {
+	gated := s.causes[schedulingGated]
+	return max(0, min(gated, desired-(s.live-gated)))
+}
+
 // causesOf spreads the missing replicas over the causes their pods give; what no pod explains was not created.
 func (s *podSummary) causesOf(missing, desired int32) []Count {
 	var counts []Count

@@ -275,13 +275,22 @@ func (s *Store) SetPartial(scope Scope, partial bool) {
 	s.generation++
 }
 
-// observationChanged makes every summary anew: a cause that a kind would tell is known now, or no longer.
+// observationChanged makes every summary anew: a cause that a kind would tell is known now, or no longer. Workloads that
+// waited for their pods to be judged are judged.
 func (s *Store) observationChanged(k Kind) {
+	before := s.settled
 	s.recount()
 	if k == Nodes || k == Pods {
 		s.touchAll()
 	}
 	s.matches.stale = true
+	if s.settled.Has(Pods) && !before.Has(Pods) {
+		for _, e := range s.entities {
+			if len(e.controllers) > 0 && s.settled.Has(e.controllers[0].Kind) {
+				s.judge(e, s.now())
+			}
+		}
+	}
 }
 
 func (s *Store) touchAll() {
