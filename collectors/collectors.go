@@ -62,8 +62,9 @@ func All(o Options) ([]Spec, error) {
 	}, nil
 }
 
-// workloadKinds are the kinds of Snapshot.Workloads.
-const workloadKinds = state.Kinds(1<<state.Deployments | 1<<state.StatefulSets | 1<<state.DaemonSets | 1<<state.ReplicaSets)
+// workloadKinds are the kinds of Snapshot.Workloads, and that which tells which of them are on their way out.
+const workloadKinds = state.Kinds(1<<state.Namespaces | 1<<state.Deployments | 1<<state.StatefulSets | 1<<state.DaemonSets |
+	1<<state.ReplicaSets)
 
 // withLabels returns a new list of the shared label names and more of its own.
 func withLabels(shared []string, more ...string) []string { return slices.Concat(shared, more) }

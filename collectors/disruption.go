@@ -28,7 +28,7 @@ func disruptionSpec() Spec {
 		Name:     "disruption",
 		Help:     "PodDisruptionBudgets that permit nothing, and the drains they hold up.",
 		Default:  true,
-		Reads:    state.KindSet(state.Nodes, state.Pods, state.PodDisruptionBudgets),
+		Reads:    state.KindSet(state.Namespaces, state.Nodes, state.Pods, state.PodDisruptionBudgets),
 		Families: []*Family{budgetBlocking, drainBlocked},
 		New:      func(log.Logger) Collector { return disruption{} },
 	}

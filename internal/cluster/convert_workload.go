@@ -153,6 +153,11 @@ func convertReplicaSet(o metav1.Object, _ convertOptions) *state.ReplicaSet {
 	}
 }
 
+// convertNamespace converts the metadata of a Namespace.
+func convertNamespace(o metav1.Object, _ convertOptions) *state.Namespace {
+	return &state.Namespace{Meta: identity(o)}
+}
+
 // convertRevision converts the metadata of a ControllerRevision. Pods of a StatefulSet carry its whole name, pods of a
 // DaemonSet the hash that it has as a label.
 func convertRevision(o metav1.Object, _ convertOptions) *state.Revision {

@@ -75,6 +75,8 @@ func workloadKinds() []kind {
 	return []kind{
 		{Kind: state.Nodes, Group: corev1.SchemeGroupVersion, Name: "Node",
 			Object: empty[corev1.Node], List: empty[corev1.NodeList], Convert: typed(convertNode)},
+		{Kind: state.Namespaces, Group: corev1.SchemeGroupVersion, Name: "Namespace", Access: watchMetadata,
+			Object: empty[corev1.Namespace], List: empty[corev1.NamespaceList], Convert: typed(convertNamespace)},
 		{Kind: state.Deployments, Group: apps, Name: "Deployment", Namespaced: true,
 			Object: empty[appsv1.Deployment], List: empty[appsv1.DeploymentList], Convert: typed(convertDeployment)},
 		{Kind: state.StatefulSets, Group: apps, Name: "StatefulSet", Namespaced: true,

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +47,24 @@ func (b *builder) add(resource, apiVersion, kind, namespace, name string, age ti
 	return o
 }
 
+// addNamespaces adds the namespaces of everything there is.
+func (b *builder) addNamespaces() {
+	names := map[string]bool{}
+	for _, list := range b.lists {
+		for _, o := range list.Objects {
+			if namespace, _ := o["metadata"].(Object)["namespace"].(string); namespace != "" {
+				names[namespace] = true
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		b.add("namespaces", "v1", "Namespace", "", name, 400*24*time.Hour, Object{"status": Object{"phase": "Active"}})
+	}
+}
+
 // picture returns what was built, every list in the order in which an API server gives it.
 func (b *builder) picture() Picture {
+	b.addNamespaces()
 	for _, list := range b.lists {
 		slices.SortFunc(list.Objects, func(x, y Object) int { return strings.Compare(key(x), key(y)) })
 	}

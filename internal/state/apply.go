@@ -42,6 +42,8 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 		}
 	case *Autoscaler:
 		s.putAutoscaler(o, now)
+	case *Namespace:
+		s.putNamespace(o)
 	case *Node:
 		before, _ := old.(*Node)
 		s.putNode(before, o, now)
@@ -80,6 +82,8 @@ func (s *Store) drop(obj Object, now Time) {
 		if e := s.ownerEntity(meta); e != nil {
 			e.removeTemplate(o.UID)
 		}
+	case *Namespace:
+		delete(s.leaving, Sym(o.Name))
 	case *Node:
 		if s.nodesByName[Sym(o.Name)] == o {
 			delete(s.nodesByName, Sym(o.Name))
@@ -94,6 +98,16 @@ func (s *Store) drop(obj Object, now Time) {
 		s.matches.stale = true
 	case *Lease:
 		delete(s.leases, o.UID)
+	}
+}
+
+// putNamespace notes whether a namespace is being deleted: its pods go first (Kubernetes 1.33, KEP-5080), and nothing of
+// what is left meanwhile says anything about a failure.
+func (s *Store) putNamespace(n *Namespace) {
+	if n.Deleted != 0 {
+		s.leaving[Sym(n.Name)] = true
+	} else {
+		delete(s.leaving, Sym(n.Name))
 	}
 }
 

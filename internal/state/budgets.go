@@ -95,6 +95,9 @@ func (s *Store) budgetViews() []BudgetView {
 	views := make([]BudgetView, 0, len(s.tables[PodDisruptionBudgets]))
 	for _, o := range s.tables[PodDisruptionBudgets] {
 		b := o.(*DisruptionBudget)
+		if s.leaving[b.Namespace] {
+			continue
+		}
 		views = append(views, BudgetView{Namespace: b.Namespace.String(), Name: b.Name, Blocking: s.blocking(b)})
 	}
 	sortBy(views, func(v BudgetView) (string, string) { return v.Namespace, v.Name })

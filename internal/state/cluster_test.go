@@ -475,6 +475,41 @@ func TestPinnedAutoscalerIsNotLimited(t *testing.T) {
 	}
 }
 
+// Kubernetes takes the pods of a namespace that is being deleted first: what is left meanwhile is no outage.
+func TestNothingIsToldOfANamespaceThatGoes(t *testing.T) {
+	b := newBench(Namespaces, Deployments, Pods, Services, EndpointSlices, PodDisruptionBudgets, HorizontalPodAutoscalers, CronJobs)
+	shop := func(deleted Time) *Namespace {
+		return &Namespace{Meta{Name: "shop", UID: ParseUID("namespace"), Deleted: deleted}}
+	}
+	meta := func(name string) Meta { return Meta{Namespace: Sym("shop"), Name: name, UID: ParseUID(name)} }
+	b.put(shop(0))
+	b.put(deployment(b, 2, 2, selected))
+	b.put(&Autoscaler{Meta: meta("hpa"), TargetKind: Sym("deployment"), TargetName: Sym("web")})
+	b.put(&CronJob{Meta: meta("nightly")})
+	b.put(&DisruptionBudget{Meta: meta("pdb"), HasStatus: true})
+	b.service(1, 2)
+	told := func() [5]int {
+		s := b.store.Snapshot()
+		return [5]int{len(s.Workloads), len(s.Services), len(s.Budgets), len(s.Autoscalers), len(s.CronJobs)}
+	}
+	if got := told(); got != [5]int{1, 1, 1, 1, 1} {
+		t.Fatalf("told of before: %v", got)
+	}
+	b.put(shop(b.now))
+	b.put(deployment(b, 2, 0, selected))
+	b.service(1, 0)
+	if got := told(); got != [5]int{} {
+		t.Errorf("told of while the namespace is being deleted: %v", got)
+	}
+	b.store.Delete(Scope{Kind: Namespaces}, shop(b.now))
+	again := shop(0)
+	again.UID = ParseUID("the next one")
+	b.put(again)
+	if got := told(); got != [5]int{1, 1, 1, 1, 1} {
+		t.Errorf("told of in the next namespace of the name: %v", got)
+	}
+}
+
 func TestKindsAreWithdrawnWhenForbidden(t *testing.T) {
 	b := newBench(Deployments, Nodes)
 	b.put(deployment(b, 2, 2, nil))

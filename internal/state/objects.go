@@ -209,6 +209,12 @@ type Node struct {
 // ObjectKind implements Object.
 func (*Node) ObjectKind() Kind { return Nodes }
 
+// Namespace is the metadata of a Namespace.
+type Namespace struct{ Meta }
+
+// ObjectKind implements Object.
+func (*Namespace) ObjectKind() Kind { return Namespaces }
+
 // Lease is a Lease of kube-system whose holder is a control plane component.
 type Lease struct {
 	Meta

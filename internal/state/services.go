@@ -130,7 +130,7 @@ func (a *serviceAccount) hasPortlessEndpoint() bool {
 func (s *Store) serviceViews() []ServiceView {
 	views := make([]ServiceView, 0, len(s.services))
 	for key, a := range s.services {
-		if a.service == nil || len(a.service.Selector) == 0 || a.service.Deleted != 0 {
+		if a.service == nil || len(a.service.Selector) == 0 || a.service.Deleted != 0 || s.leaving[key.namespace] {
 			continue
 		}
 		v := ServiceView{Namespace: key.namespace.String(), Name: key.name.String(), ReadyEndpoints: a.count()}

@@ -22,6 +22,7 @@ type Kind uint8
 // The kinds that sources observe. The order is the order in which a dump is applied: owners before the owned.
 const (
 	Nodes Kind = iota
+	Namespaces
 	Deployments
 	StatefulSets
 	DaemonSets
@@ -39,7 +40,7 @@ const (
 )
 
 var kindNames = [kindCount]string{
-	Nodes: "nodes", Deployments: "deployments", StatefulSets: "statefulsets", DaemonSets: "daemonsets",
+	Nodes: "nodes", Namespaces: "namespaces", Deployments: "deployments", StatefulSets: "statefulsets", DaemonSets: "daemonsets",
 	ReplicaSets: "replicasets", ControllerRevisions: "controllerrevisions", CronJobs: "cronjobs", Jobs: "jobs",
 	HorizontalPodAutoscalers: "horizontalpodautoscalers", PodDisruptionBudgets: "poddisruptionbudgets",
 	Services: "services", Pods: "pods", EndpointSlices: "endpointslices", Leases: "leases",

@@ -48,6 +48,7 @@ type Store struct {
 	reboots     map[Symbol]*rebootAccount
 	services    map[serviceKey]*serviceAccount
 	leases      map[UID]*leaseAccount
+	leaving     map[Symbol]bool // namespaces that are being deleted
 	matches     selectorMatches
 	summarizer  summarizer
 
@@ -59,7 +60,7 @@ func NewStore(options Options) *Store {
 	s := &Store{
 		options: options, scopes: map[Scope]*scopeStatus{}, entities: map[WorkloadRef]*entity{},
 		nodesByName: map[Symbol]*Node{}, reboots: map[Symbol]*rebootAccount{}, services: map[serviceKey]*serviceAccount{},
-		leases: map[UID]*leaseAccount{},
+		leases: map[UID]*leaseAccount{}, leaving: map[Symbol]bool{},
 	}
 	s.summarizer.byNode = map[Symbol]int32{}
 	s.recount()

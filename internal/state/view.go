@@ -73,7 +73,7 @@ func (s *Store) sortedEntities() []*entity {
 
 func (s *Store) viewEntities(snap *Snapshot) {
 	for _, e := range s.sortedEntities() {
-		if j := s.judge(e, snap.Now); j.controller != nil {
+		if j := s.judge(e, snap.Now); j.controller != nil && !s.leaving[e.ref.Namespace] {
 			snap.Workloads = append(snap.Workloads, s.workloadView(e, j, snap))
 		}
 		if len(e.restarts.containers) > 0 || len(e.restarts.log) > 0 || len(e.restarts.disruptions) > 0 {
@@ -178,6 +178,9 @@ func (s *Store) autoscalerViews() []AutoscalerView {
 	views := make([]AutoscalerView, 0, len(s.tables[HorizontalPodAutoscalers]))
 	for _, o := range s.tables[HorizontalPodAutoscalers] {
 		a := o.(*Autoscaler)
+		if s.leaving[a.Namespace] {
+			continue
+		}
 		views = append(views, AutoscalerView{
 			Namespace: a.Namespace.String(), Name: a.Name, Target: a.target(), LastScale: a.LastScale,
 			Limited: a.limited(),
@@ -202,6 +205,9 @@ func (s *Store) cronJobViews() []CronJobView {
 	views := make([]CronJobView, 0, len(s.tables[CronJobs]))
 	for _, o := range s.tables[CronJobs] {
 		c := o.(*CronJob)
+		if s.leaving[c.Namespace] {
+			continue
+		}
 		v := CronJobView{Namespace: c.Namespace.String(), Name: c.Name}
 		if j := newest[c.UID]; j != nil {
 			v.LastRunKnown, v.LastRunFailed, v.LastRunEnded = true, j.Failed, j.Finished

@@ -81,6 +81,7 @@ func loss(t *testing.T) map[string]costs {
 	}
 	losses := map[string]costs{
 		"nodes":                    of("node", "placement", "stability_node_drain_blocked_pods", "stability_workload_on_ready_nodes_replicas"),
+		"namespaces":               of(), // what is in one that is being deleted looks like an outage, that is all
 		"deployments":              ofType(t, "deployment"),
 		"statefulsets":             ofType(t, "statefulset"),
 		"daemonsets":               ofType(t, "daemonset"),
