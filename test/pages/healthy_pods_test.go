@@ -93,7 +93,7 @@ func failing(t *corev1.PodTemplateSpec) {
 func (s *space) mendRetry(app string) {
 	s.T.Helper()
 	timeout := time.Minute + patience // a CronJob may wait for the next minute
-	err := cluster.Await(s.T.Context(), timeout, "a pod after one that failed", func(context.Context) (bool, error) {
+	s.awaitTrue(timeout, "a pod after one that failed", func(context.Context) (bool, error) {
 		pods := s.Pods(app)
 		for _, pod := range pods {
 			if len(pods) > 1 && pod.Status.Phase == corev1.PodRunning {
@@ -103,15 +103,12 @@ func (s *space) mendRetry(app string) {
 		}
 		return false, nil
 	})
-	if err != nil {
-		s.T.Fatal(err)
-	}
 }
 
 // mendRestarts lets the pod of an app crash twice and then do its work.
 func (s *space) mendRestarts(app string) {
 	s.T.Helper()
-	err := cluster.Await(s.T.Context(), patience, "two restarts", func(context.Context) (bool, error) {
+	s.awaitTrue(patience, "two restarts", func(context.Context) (bool, error) {
 		for _, pod := range s.Pods(app) {
 			if statuses := pod.Status.ContainerStatuses; len(statuses) == 1 && statuses[0].RestartCount >= 2 {
 				s.Behave("", pod)
@@ -120,9 +117,6 @@ func (s *space) mendRestarts(app string) {
 		}
 		return false, nil
 	})
-	if err != nil {
-		s.T.Fatal(err)
-	}
 }
 
 func TestHealthyJobs(t *testing.T) {

@@ -133,11 +133,15 @@ func (s *space) patient() {
 func TestHealthySlowStarts(t *testing.T) {
 	// The one is longer than every rule about damage waits. Where nothing runs meanwhile a start may take no longer than
 	// the grace; the other one is still longer than the rules about a total loss wait.
-	long, short := startingFor(calm+2*time.Minute), startingFor(4*time.Minute)
+	long, short := startingFor(calm+time.Minute), startingFor(4*time.Minute)
 	surge := sandbox.Rolling("0", "100%")
 	runAll(t, []operation{
 		{name: "an update", seen: "rolling", do: updateTo("deployment/web", long), build: func(s *space) {
 			served(2, surge)(s)
+			s.patient()
+		}},
+		{name: "an update by halves", seen: "rolling", do: updateTo("deployment/web", long), build: func(s *space) {
+			served(4, sandbox.Rolling("50%", "0"))(s)
 			s.patient()
 		}},
 		{name: "an update with a gap", seen: "rolling", do: updateTo("deployment/web", short), build: func(s *space) {

@@ -114,13 +114,26 @@ func (s *space) awaitState(workload, state string) {
 		`stability_workload_state{cluster=%q,namespace=%q,workload=%q,state=%q} == 1`, s.cluster, s.Name, workload, state))
 }
 
+// awaitTrue asks the API server once a second until a condition holds: many tests ask at the same time.
+func (s *space) awaitTrue(timeout time.Duration, what string, condition func(context.Context) (bool, error)) {
+	s.T.Helper()
+	var asked time.Time
+	s.must(cluster.Await(s.T.Context(), timeout, what, func(ctx context.Context) (bool, error) {
+		if time.Since(asked) < time.Second {
+			return false, nil
+		}
+		asked = time.Now()
+		return condition(ctx)
+	}))
+}
+
 // awaitRollout waits until the rollouts are over, by the rules of kubectl rollout status.
 func (s *space) awaitRollout(resources ...string) {
 	s.T.Helper()
 	for _, resource := range resources {
 		kind, name, _ := strings.Cut(resource, "/")
 		timeout := patience + scaled(2*calm)
-		err := cluster.Await(s.T.Context(), timeout, "the rollout of "+resource, func(ctx context.Context) (bool, error) {
+		s.awaitTrue(timeout, "the rollout of "+resource, func(ctx context.Context) (bool, error) {
 			apps := s.Client().AppsV1()
 			switch kind {
 			case "deployment":
@@ -137,7 +150,6 @@ func (s *space) awaitRollout(resources ...string) {
 				return err == nil && isRolledOut(set), err
 			}
 		})
-		s.must(err)
 	}
 }
 
@@ -163,7 +175,7 @@ func (s *space) must(err error) {
 // awaitReady waits until the app has so many pods and all are ready.
 func (s *space) awaitReady(app string, pods int) {
 	s.T.Helper()
-	err := cluster.Await(s.T.Context(), patience, fmt.Sprintf("%d ready pods of %s", pods, app), func(context.Context) (bool, error) {
+	s.awaitTrue(patience, fmt.Sprintf("%d ready pods of %s", pods, app), func(context.Context) (bool, error) {
 		ready := 0
 		for _, pod := range s.Pods(app) {
 			for _, condition := range pod.Status.Conditions {
@@ -174,9 +186,6 @@ func (s *space) awaitReady(app string, pods int) {
 		}
 		return ready == pods, nil
 	})
-	if err != nil {
-		s.T.Fatal(err)
-	}
 }
 
 // deployed builds a Deployment with the name web.
