@@ -14,10 +14,10 @@ import (
 )
 
 // ownCluster starts a control plane that only this test breaks, with an exporter that watches all of it, and returns a
-// namespace there. Its name is the label cluster of its alerts.
+// namespace there. Its name is the label cluster of its alerts. It starts before the tests that run beside each other:
+// they would be judged by the rules while they wait for the machine.
 func ownCluster(t *testing.T, name string) *space {
 	t.Helper()
-	t.Parallel()
 	// Nodes outlive an outage of the API server, as they do with the usual grace period.
 	c := cluster.StartForTest(t, cluster.Options{NodeLeaseDuration: 40 * time.Second, NodeMonitorGracePeriod: 50 * time.Second})
 	if _, err := c.Nodes(t.Context(), 3, "a", "b", "c"); err != nil {
@@ -28,6 +28,7 @@ func ownCluster(t *testing.T, name string) *space {
 		t.Fatal(err)
 	}
 	watch(t, name, "--kubeconfig="+kubeconfig)
+	t.Parallel()
 	return &space{sandbox.New(t, c), name}
 }
 

@@ -106,7 +106,7 @@ func TestExporterCannotUseItsFiles(t *testing.T) {
 		{alert: "ConfigReloadFailed", severity: "warning", text: `refused the configuration.* of 20\d\d.*Cause: `},
 	}}
 	unsaved := incident{"state cannot be saved", ofCluster(name), []page{
-		{alert: "StateNotSaved", severity: "warning", text: `cannot save its state.*Last saved at 20\d\d.*Cause: `},
+		{alert: "StateNotSaved", severity: "warning", text: `cannot save its state.*[Ll]ast saved at 20\d\d.*Cause: `},
 	}}
 	refused.awaitPages(t, began)
 	unsaved.awaitPages(t, began)

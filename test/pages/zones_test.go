@@ -12,7 +12,7 @@ import (
 func zones() map[string]int {
 	return map[string]int{
 		drainZone: 3, changeZone: 3, rebootZone: 3,
-		"lonely": 2, "half": 4, "lost": 2, "drained": 3, "sick": 2, "restless": 2, "crashing": 3,
+		"lonely": 2, "half": 4, "lost": 2, "drained": 3, "sick": 2, "restless-east": 1, "restless-west": 1, "crashing": 3,
 	}
 }
 
