@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -55,12 +54,12 @@ func TestAutoscalerAtItsMaximum(t *testing.T) {
 func TestLossDuringSteps(t *testing.T) {
 	s := newSpace(t)
 	s.StatefulSet("web", 3)
-	s.StatefulSet("shop", 8)
+	s.StatefulSet("shop", 5)
 	s.awaitHealthy("web", "shop")
 	began := time.Now()
 	all(cluster.NeverReady)(s, "web")
-	some(2, cluster.NeverReady)(s, "shop")
-	stop := inTurn(t, max(2*time.Second, scaled(30*time.Second)), []string{"9", "10", "11", "10"}, func(ctx context.Context, replicas string) error {
+	some(1, cluster.NeverReady)(s, "shop")
+	stop := inTurn(t, max(2*time.Second, scaled(30*time.Second)), []string{"6", "7", "8", "7"}, func(ctx context.Context, replicas string) error {
 		_, err := sandbox.Kubectl(ctx, s.Cluster, "--namespace="+s.Name, "scale", "statefulset/web", "statefulset/shop", "--replicas="+replicas)
 		return err
 	})
@@ -68,7 +67,7 @@ func TestLossDuringSteps(t *testing.T) {
 		{alert: "WorkloadDown", severity: "critical", text: `none of \d+ .*3 readiness_probe`},
 	}}
 	partial := incident{"partial loss during an autoscaler's steps", s.about("workload", "shop"), []page{
-		{alert: "WorkloadDegraded", severity: "warning", text: `2 readiness_probe`},
+		{alert: "WorkloadDegraded", severity: "warning", text: `1 readiness_probe`},
 	}}
 	total.awaitPages(t, began)
 	partial.awaitPages(t, began)

@@ -285,11 +285,17 @@ func reports(ctx context.Context, node string, well bool) error {
 // onlyDown lets all nodes report well but one.
 func onlyDown(ctx context.Context, nodes []string, down string) error {
 	for _, each := range nodes {
-		if err := reports(ctx, each, each != down); err != nil {
+		if each == down {
+			continue
+		}
+		if err := reports(ctx, each, true); err != nil {
 			return err
 		}
 	}
-	return nil
+	if down == "" {
+		return nil
+	}
+	return reports(ctx, down, false)
 }
 
 // Two nodes are ready and not ready in turn.
