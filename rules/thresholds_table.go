@@ -75,7 +75,10 @@ func clusterThresholds() []Threshold {
 		{"nodes_crashing", "StabilityNodesCrashing", "reboots of nodes within an hour that nobody prepared from which on it fires",
 			Count, 3, 1, 10000, []place{{"expr", `{window="1h"})) >= «3»`, number}}},
 		{"api_server_silent_after", "StabilityAPIServerSilent", "time without any sign of the API server after which it fires",
-			Duration, 3 * minute, 2 * minute, hour, []place{{"expr", "> «180»\n", number}}},
+			Duration, 3 * minute, 2 * minute, hour, []place{
+				{"expr", "> «180»\n", number},
+				{"expr", "offset «3m»", promDuration},
+			}},
 		{"informer_stale_after", "StabilityInformerStale", "time without an event of a resource after which it fires",
 			Duration, 10 * minute, 5 * minute, day, []place{{"expr", "> «600»\n", number}}},
 		{"exporter_down_lookback", "StabilityExporterDown", "how long a cluster is known after its exporter was last seen",
