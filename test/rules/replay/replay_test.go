@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package replay plays what people complained about: Kubernetes objects that change (world_test.go and the kinds beside
+// it), the exporter's store and collectors (exporter_test.go), Prometheus with the bundled rules (prometheus_test.go), and
+// inhibition as in Alertmanager. The complaints are declared in the pains_*_test.go.
 package replay
 
 import (
