@@ -351,6 +351,8 @@ func TestNodesReboot(t *testing.T) {
 	})
 	storm.awaitPages(t, began)
 	stop()
+	mended := time.Now()
 	must(t, onlyDown(t.Context(), nodes, ""))
+	storm.awaitResolved(t, mended)
 	shared.falseAlarms(t, ofZone(zone))
 }
