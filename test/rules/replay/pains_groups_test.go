@@ -14,13 +14,13 @@ var groupPains = []pain{
 	{
 		ID: "P30", Kind: noise, Issues: []string{mixin + "942", "AndreiGavriliu/homelab#5523", "AndreiGavriliu/homelab#5544"},
 		Complaint: "A registry that is away gives an alert for every container and every reason, an hour later.",
-		Here:      "One page, StabilityRegistryDown, within three minutes; it silences the alerts on the single workloads.",
+		Here:      "One page, StabilityRegistryDown, within three minutes; it silences the alerts on images. A rollout that waits for its image warns once, after its deadline.",
 		Naive:     naive{`count(stability_image_pull_failing_pods) >= 5`, 8 * time.Minute},
 		Story:     registryAway,
-		Fires: []alarm{{
+		Fires: append(stuck("cart", "pay", "search", "ship", "web"), alarm{
 			Alert: "StabilityRegistryDown", Severity: "critical", Of: map[string]string{"registry": "registry.example.com"},
 			Within: 3 * time.Minute, Says: []string{"5 workloads", namespace},
-		}},
+		}),
 	},
 	{
 		ID: "P31", Kind: noise, Issues: []string{mixin + "816", "JiRaska/open-bank-oss#3326", "mitodl/ol-infrastructure#5496"},
@@ -126,6 +126,15 @@ var groupPains = []pain{
 			w.expect(`stability_workload_pod_disruptions_total{workload="web",reason="EvictionAPI"}`, 1)
 		},
 	},
+}
+
+// stuck are the warnings of rollouts that have passed their deadline.
+func stuck(workloads ...string) []alarm {
+	var all []alarm
+	for _, name := range workloads {
+		all = append(all, alarm{Alert: "StabilityRolloutStuck", Severity: "warning", Of: of(name), Within: 12 * time.Minute})
+	}
+	return all
 }
 
 // registryAway plays an outage of a registry while five workloads need images of it.
