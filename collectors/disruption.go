@@ -18,6 +18,10 @@ var (
 		"Pods on a cordoned or leaving node that a PodDisruptionBudget keeps from being evicted: the drain waits for them. "+
 			"No series means that none waits.",
 		nodeLabels...)
+	budgetDrainBlocked = sparseGauge("stability_pdb_drain_blocked_pods",
+		"Pods on a cordoned or leaving node that this PodDisruptionBudget keeps from being evicted; a pod of several budgets counts for "+
+			"each. No series means that the budget holds up no drain of the node.",
+		withLabels(nodeLabels, "namespace", "poddisruptionbudget")...)
 )
 
 // disruption is the collector of what is in the way of planned disruptions.
@@ -29,7 +33,7 @@ func disruptionSpec() Spec {
 		Help:     "PodDisruptionBudgets that permit nothing, and the drains they hold up.",
 		Default:  true,
 		Reads:    state.KindSet(state.Namespaces, state.Nodes, state.Pods, state.PodDisruptionBudgets),
-		Families: []*Family{budgetBlocking, drainBlocked},
+		Families: []*Family{budgetBlocking, drainBlocked, budgetDrainBlocked},
 		New:      func(log.Logger) Collector { return disruption{} },
 	}
 }
@@ -44,6 +48,9 @@ func (disruption) Collect(s *state.Snapshot, emit *Emitter) error {
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.DrainBlockedKnown && n.DrainBlocked > 0 {
 			emit.Emit(drainBlocked, float64(n.DrainBlocked), n.Name, n.Zone)
+			for _, b := range n.DrainBlockedBy {
+				emit.Emit(budgetDrainBlocked, float64(b.Pods), n.Name, n.Zone, b.Namespace, b.Name)
+			}
 		}
 	}
 	return nil

@@ -15,7 +15,9 @@ func TestDisruptionExposition(t *testing.T) {
 			{Namespace: "shop", Name: "web"},
 		},
 		Nodes: []state.NodeView{
-			{Name: "node-1", Zone: "a", DrainBlocked: 2, DrainBlockedKnown: true},
+			{Name: "node-1", Zone: "a", DrainBlocked: 2, DrainBlockedKnown: true, DrainBlockedBy: []state.DrainBlocker{
+				{Namespace: "shop", Name: "db", Pods: 1}, {Namespace: "shop", Name: "web", Pods: 2},
+			}},
 			{Name: "node-2", Zone: "a", DrainBlockedKnown: true},
 			{Name: "node-3", Zone: "a", DrainBlocked: 1},
 		},

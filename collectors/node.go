@@ -23,6 +23,10 @@ var (
 	nodeCordoned = gauge("stability_node_cordoned",
 		"1 when the node is cordoned: its pods keep running and no new ones come. 0 means that it takes new pods.",
 		nodeLabels...)
+	nodeLeaving = sparseGauge("stability_node_leaving",
+		"1 when the node is being removed: it is being deleted, or a taint of the autoscaler or the cloud announces it. It need not be "+
+			"cordoned for that. No series means that it stays.",
+		nodeLabels...)
 	nodeReadyTransition = gauge("stability_node_ready_transition_timestamp_seconds",
 		"When the node last became ready or ceased to be, in Unix seconds. No series means that it never reported.",
 		nodeLabels...)
@@ -86,7 +90,7 @@ func nodeSpec(conditions map[string]string) (Spec, error) {
 		Default: true,
 		Reads:   state.KindSet(state.Nodes),
 		Families: []*Family{
-			nodeReady, nodeCordoned, nodeReadyTransition, nodeReboots, nodeLastReboot, nodeCrashDelta,
+			nodeReady, nodeCordoned, nodeLeaving, nodeReadyTransition, nodeReboots, nodeLastReboot, nodeCrashDelta,
 			nodeConditionProblem, nodeConditionProblemSince,
 			zoneNodes, zoneUnhealthy, zoneHealthyRatio, zoneEvictionLimit,
 		},
@@ -109,6 +113,9 @@ func (c node) emitNode(n *state.NodeView, emit *Emitter) {
 	samples := emit.subject(nodeLabels, n.Name, n.Zone)
 	samples.emit(nodeReady, boolValue(n.Ready))
 	samples.emit(nodeCordoned, boolValue(n.Cordoned))
+	if n.Class == state.Leaving {
+		samples.emit(nodeLeaving, 1)
+	}
 	samples.emitTime(nodeReadyTransition, n.ReadySince)
 	samples.emit(nodeReboots, float64(n.Reboots))
 	samples.emitTime(nodeLastReboot, n.LastReboot)

@@ -18,6 +18,7 @@ func TestNodeExposition(t *testing.T) {
 			{Name: "node-2", Zone: "a", ReadySince: 1_794_999_000, Reboots: 2, LastReboot: 1_794_999_100, Crashes: 1},
 			{Name: "node-3", Zone: "unknown", Class: state.Cordoned, Ready: true, ReadySince: 1_794_000_000, Cordoned: true},
 			{Name: "node-4", Zone: "unknown", Class: state.Bootstrapping},
+			{Name: "node-5", Zone: "unknown", Class: state.Leaving},
 		},
 		Zones: []state.ZoneView{
 			{Name: "a", Nodes: [...]int32{2, 0, 0, 0}, Unhealthy: 1, EvictionLimit: 0.1},

@@ -116,11 +116,11 @@ func (s *Store) countDrainBlocked(nodes []NodeView) {
 	if len(draining) == 0 {
 		return
 	}
-	blocking := map[Symbol][]Selector{}
+	blocking := map[Symbol][]*DisruptionBudget{}
 	for _, o := range s.tables[PodDisruptionBudgets] {
 		b := o.(*DisruptionBudget)
 		if cause := s.blocking(b); cause != "" && cause != "orphan" {
-			blocking[b.Namespace] = append(blocking[b.Namespace], b.Selector)
+			blocking[b.Namespace] = append(blocking[b.Namespace], b)
 		}
 	}
 	for _, o := range s.tables[Pods] {
@@ -130,11 +130,29 @@ func (s *Store) countDrainBlocked(nodes []NodeView) {
 		if kind := p.Owner.Kind.String(); node == nil || !p.live() || kind == "DaemonSet" || kind == "Node" {
 			continue
 		}
-		for _, selector := range blocking[p.Namespace] {
-			if selector.Matches(p.Labels) {
-				node.DrainBlocked++
-				break
+		held := false
+		for _, b := range blocking[p.Namespace] {
+			if b.Selector.Matches(p.Labels) {
+				node.blockedBy(b)
+				held = true
 			}
 		}
+		if held {
+			node.DrainBlocked++
+		}
 	}
+	for _, node := range draining {
+		sortBy(node.DrainBlockedBy, func(b DrainBlocker) (string, string) { return b.Namespace, b.Name })
+	}
+}
+
+// blockedBy counts a pod that the budget keeps on the node.
+func (n *NodeView) blockedBy(b *DisruptionBudget) {
+	for i := range n.DrainBlockedBy {
+		if d := &n.DrainBlockedBy[i]; d.Name == b.Name && d.Namespace == b.Namespace.String() {
+			d.Pods++
+			return
+		}
+	}
+	n.DrainBlockedBy = append(n.DrainBlockedBy, DrainBlocker{b.Namespace.String(), b.Name, 1})
 }

@@ -403,6 +403,15 @@ func TestBudgets(t *testing.T) {
 			if got := s.Nodes[0].DrainBlocked; got != want {
 				t.Errorf("%d pods block the drain, want %d", got, want)
 			}
+			var by []DrainBlocker
+			for i := range test.budgets {
+				if want > 0 {
+					by = append(by, DrainBlocker{"shop", fmt.Sprint("pdb", i), want})
+				}
+			}
+			if diff := cmp.Diff(by, s.Nodes[0].DrainBlockedBy); diff != "" {
+				t.Error(diff)
+			}
 		})
 	}
 }

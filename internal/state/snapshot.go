@@ -178,7 +178,14 @@ type NodeView struct {
 	LastReboot        Time   // when one was last seen; zero: never
 	Conditions        []NodeCondition
 	DrainBlocked      int32 // pods a budget keeps on it while it is cordoned or leaving
+	DrainBlockedBy    []DrainBlocker
 	DrainBlockedKnown bool
+}
+
+// DrainBlocker is a PodDisruptionBudget that keeps pods on a node; a pod of several budgets counts for each.
+type DrainBlocker struct {
+	Namespace, Name string
+	Pods            int32
 }
 
 // ZoneView is what a Snapshot tells of one zone.
