@@ -55,13 +55,17 @@ func divided(text string, scale int) string {
 // scaledExpression divides the ranges of an expression, and how long a rollout may take. What the exporter itself waits
 // for, such as news of a watch, goes at its own pace.
 func scaledExpression(expr string, scale int) string {
-	ranges := regexp.MustCompile(`\[(\d+[mh])(?::(\d+[sm]))?\]`)
+	ranges := regexp.MustCompile(`\[(?:(\d+[mh])|(1d))(?::(\d+[sm]))?\]`)
 	expr = ranges.ReplaceAllStringFunc(expr, func(text string) string {
 		parts := ranges.FindStringSubmatch(text)
-		if parts[2] == "" {
-			return "[" + divided(parts[1], scale) + "]"
+		length := parts[2]
+		if parts[1] != "" {
+			length = divided(parts[1], scale)
 		}
-		return "[" + divided(parts[1], scale) + ":" + divided(parts[2], scale) + "]"
+		if parts[3] == "" {
+			return "[" + length + "]"
+		}
+		return "[" + length + ":" + divided(parts[3], scale) + "]"
 	})
 	bounds := regexp.MustCompile(`(clamp_min\()(\d+)( \* .*?, )(\d+)(\))`)
 	return bounds.ReplaceAllStringFunc(expr, func(text string) string {
