@@ -41,6 +41,8 @@ const maxMessage = 8 << 10
 
 // blocker returns what keeps the most nodes from taking a pod, by the message of its condition PodScheduled:
 // "0/6 nodes are available: 3 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. preemption: ...".
+// Nodes that were never meant for the pod, by a taint of the operator's or by the pod's own affinity, count only where
+// nothing else is in the way: most clusters have them, and they are not what is missing.
 // What the scheduler says about preemption is about other pods and is left out. Among equals the first named wins.
 func blocker(message string) string {
 	message = strings.ToLower(message[:min(len(message), maxMessage)])
@@ -48,18 +50,19 @@ func blocker(message string) string {
 	if _, reasons, found := strings.Cut(message, "nodes are available:"); found {
 		message = reasons
 	}
-	best, most := "other", -1
-	for _, clause := range clauses(message) {
-		if clause.nodes > most {
-			best, most = clause.blocker, clause.nodes
+	best := clause{blocker: "other", nodes: -1, reserved: true}
+	for _, c := range clauses(message) {
+		if best.reserved && !c.reserved || best.reserved == c.reserved && c.nodes > best.nodes {
+			best = c
 		}
 	}
-	return best
+	return best.blocker
 }
 
 type clause struct {
-	blocker string
-	nodes   int // 0 when the clause is about the pod and names no number
+	blocker  string
+	nodes    int  // 0 when the clause is about the pod and names no number
+	reserved bool // the nodes are meant for others
 }
 
 // clauses splits at ", " followed by a number, because a reason may hold a comma itself: "1 node(s) had taint {a: b},
@@ -88,7 +91,7 @@ func clauses(message string) []clause {
 
 func add(all []clause, c clause) []clause {
 	for i := range all {
-		if all[i].blocker == c.blocker {
+		if all[i].blocker == c.blocker && all[i].reserved == c.reserved {
 			all[i].nodes += c.nodes
 			return all
 		}
@@ -103,11 +106,22 @@ func parseClause(reason string, phrases []blockerPhrase) clause {
 		nodes = 0
 	}
 	// What stands in braces is the taint's own text, which may hold any phrase.
-	reason, _, _ = strings.Cut(reason, "{")
+	reason, taint, _ := strings.Cut(reason, "{")
 	for _, p := range phrases {
 		if strings.Contains(reason, p.phrase) {
-			return clause{blocker: p.blocker, nodes: nodes}
+			return clause{blocker: p.blocker, nodes: nodes, reserved: isReserved(reason, taint, p.blocker)}
 		}
 	}
 	return clause{blocker: "other", nodes: nodes}
+}
+
+// isReserved tells nodes that are meant for others from nodes that are lost or cordoned, whose taints Kubernetes sets.
+func isReserved(reason, taint, blocker string) bool {
+	switch blocker {
+	case "node_affinity":
+		return true
+	case "untolerated_taint":
+		return !strings.HasPrefix(taint, "node.kubernetes.io/") && !strings.Contains(reason, "were unschedulable")
+	}
+	return false
 }

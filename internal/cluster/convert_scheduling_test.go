@@ -14,12 +14,12 @@ func TestBlocker(t *testing.T) {
 		"0/6 nodes are available: 3 Insufficient cpu, 2 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, " +
 			"1 Insufficient memory. preemption: 0/6 nodes are available: 2 Preemption is not helpful for scheduling, 4 No preemption victims found for incoming pod.": "cpu",
 		"0/6 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}, 2 node(s) had untolerated taint {c: }. " +
-			"preemption: 0/6 nodes are available: 6 Insufficient cpu.": "untolerated_taint",
+			"preemption: 0/6 nodes are available: 6 Insufficient cpu.": "cpu",
 		// 1.33 and newer group the taints
-		"0/3 nodes are available: 1 Too many pods, 2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.": "untolerated_taint",
+		"0/3 nodes are available: 1 Too many pods, 2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.": "pods_limit",
 		// up to 1.23: a comma within the reason
 		"0/4 nodes are available: 1 node(s) had taint {node-role.kubernetes.io/master: }, that the pod didn't tolerate, 3 Insufficient memory.": "memory",
-		"0/4 nodes are available: 3 node(s) had taint {dedicated: insufficient cpu}, that the pod didn't tolerate, 1 Insufficient cpu.":         "untolerated_taint",
+		"0/4 nodes are available: 3 node(s) had taint {dedicated: insufficient cpu}, that the pod didn't tolerate, 1 Insufficient cpu.":         "cpu",
 		"0/3 nodes are available: 3 node(s) had taints that the pod didn't tolerate.":                                                           "untolerated_taint",
 		"0/3 nodes are available: 3 Insufficient pods.":                                                                                         "pods_limit",
 		"0/110 nodes are available: 110 Too many pods.":                                                                                         "pods_limit",
@@ -42,8 +42,13 @@ func TestBlocker(t *testing.T) {
 		"0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports.":                                                "ports",
 		"no nodes available to schedule pods":                                                                                                   "other",
 		"":                                                                                                                                      "other",
-		"0/3 nodes are available: 2 node(s) didn't match Pod's node affinity/selector, 999999999999999999999 Insufficient cpu.":                 "node_affinity",
-		"0/2 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.":                                                                   "cpu",
+		"0/3 nodes are available: 2 node(s) didn't match Pod's node affinity/selector, 999999999999999999999 Insufficient cpu.":                 "cpu",
+		// most nodes are meant for others, or lost
+		"0/30 nodes are available: 6 Insufficient cpu, 24 node(s) had untolerated taint(s).":                                                                                                "cpu",
+		"0/14 nodes are available: 3 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 1 Insufficient memory, 10 node(s) didn't match Pod's node affinity/selector.": "memory",
+		"0/6 nodes are available: 1 Insufficient cpu, 5 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.":                                                                  "untolerated_taint",
+		"0/6 nodes are available: 2 node(s) had untolerated taint {a: b}, 4 node(s) didn't match Pod's node affinity/selector.":                                                             "node_affinity",
+		"0/2 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.":                                                                                                               "cpu",
 	} {
 		if got := blocker(message); got != want {
 			t.Errorf("%q\nis blocked by %s; want %s", message, got, want)

@@ -54,7 +54,7 @@ func TestBadRollouts(t *testing.T) {
 	t.Parallel()
 	for _, f := range []fault{
 		{name: "rollout that is never ready", build: rolling, harm: release(cluster.NeverReady), mend: undo, pages: []page{
-			{alert: "RolloutStuck", severity: "warning", text: `2 pods? of the new version.*NotReady.*readiness_probe`},
+			{alert: "RolloutStuck", severity: "warning", text: `new version that are not available: 2.*NotReady.*readiness_probe`},
 		}},
 		{name: "rollout that crashes", build: rolling, harm: release(cluster.CrashLoop), mend: undo, pages: []page{
 			{alert: "RolloutStuck", severity: "warning", text: `crash_loop`},
@@ -73,7 +73,7 @@ func TestBadRollouts(t *testing.T) {
 		}},
 		{name: "rollout that no node can take", build: rolling, harm: tooLarge, mend: undo, pages: []page{
 			{alert: "RolloutStuck", severity: "warning", text: `Pending.*unschedulable`},
-			{alert: "PodsUnschedulable", severity: "warning", text: `2 pods .*2 cpu`},
+			{alert: "PodsUnschedulable", severity: "warning", text: `2 of its pods .*2 cpu`},
 		}},
 		{name: "rollout to nothing: configuration error", build: replaced, harm: release(cluster.ConfigError), mend: undo, pages: []page{
 			{alert: "WorkloadDown", severity: "critical", text: `none of 2 .*2 config_error`},
@@ -93,8 +93,8 @@ func TestBadRollouts(t *testing.T) {
 			undo(s, workload)
 			s.Kubectl("label", "pods", "--selector=app="+workload, cluster.BehaviourLabel+"-") // some are on their way out
 		}, pages: []page{
-			{alert: "WorkloadDegraded", severity: "warning", text: `2 of 4 .*crash_loop, .*readiness_probe`},
-		}, beside: []string{"RolloutStuck", "CrashLoop"}},
+			{alert: "RolloutStuck", severity: "critical", text: `since 20.* 1 crash_loop, 1 readiness_probe`},
+		}, beside: []string{"RolloutStuck", "WorkloadDegraded", "CrashLoop"}},
 	} {
 		t.Run(f.name, f.run)
 	}

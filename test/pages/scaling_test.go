@@ -52,8 +52,8 @@ func divided(text string, scale int) string {
 	return model.Duration(time.Duration(duration) / time.Duration(scale)).String()
 }
 
-// scaledExpression divides the ranges of an expression, and how long a rollout may take. What the exporter itself waits
-// for, such as news of a watch, goes at its own pace.
+// scaledExpression divides the ranges of an expression, how long a rollout may take, and how much of an hour a workload may
+// be damaged. What the exporter itself waits for, such as news of a watch, goes at its own pace.
 func scaledExpression(expr string, scale int) string {
 	ranges := regexp.MustCompile(`\[(?:(\d+[mh])|(1d))(?::(\d+[sm]))?\]`)
 	expr = ranges.ReplaceAllStringFunc(expr, func(text string) string {
@@ -67,6 +67,11 @@ func scaledExpression(expr string, scale int) string {
 		}
 		return "[" + length + ":" + divided(parts[3], scale) + "]"
 	})
+	shares := regexp.MustCompile(`(damaged_ratio\{window="1h"\}\) > )([0-9.]+)`)
+	expr = shares.ReplaceAllStringFunc(expr, func(text string) string {
+		parts := shares.FindStringSubmatch(text)
+		return parts[1] + fraction(parts[2], scale)
+	})
 	bounds := regexp.MustCompile(`(clamp_min\()(\d+)( \* .*?, )(\d+)(\))`)
 	return bounds.ReplaceAllStringFunc(expr, func(text string) string {
 		parts := bounds.FindStringSubmatch(text)
@@ -74,8 +79,8 @@ func scaledExpression(expr string, scale int) string {
 	})
 }
 
-// fraction is a number of seconds divided by scale.
+// fraction is a number divided by scale.
 func fraction(digits string, scale int) string {
-	seconds, _ := strconv.Atoi(digits) // the expression that found it takes nothing else
-	return strconv.FormatFloat(float64(seconds)/float64(scale), 'f', -1, 64)
+	number, _ := strconv.ParseFloat(digits, 64) // the expression that found it takes nothing else
+	return strconv.FormatFloat(number/float64(scale), 'f', -1, 64)
 }

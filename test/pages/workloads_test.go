@@ -120,7 +120,7 @@ func TestTerminations(t *testing.T) {
 			s.Kubectl("delete", "pod", "--force", "--grace-period=0", name)
 		}
 	}, pages: []page{
-		{alert: "TerminatingStuck", severity: "warning", text: `1 pods? of .* 1 Terminating`},
+		{alert: "TerminatingStuck", severity: "warning", text: `1 deleted pods .* 1 Terminating`},
 	}}.run(t)
 }
 
