@@ -198,7 +198,7 @@ func TestDrainBlocked(t *testing.T) {
 	fail(t, nodes[2])
 	blocked := func(node string) incident {
 		return incident{"drain blocked by a budget", ofNode(node, zone), []page{
-			{alert: "DrainBlocked", severity: "warning", text: node + ".*1 pod.*" + s.Name + "/web"},
+			{alert: "DrainBlocked", severity: "warning", text: node + ".*1 .*pods.*: " + s.Name + `/web \(config\)\. Look`},
 		}}
 	}
 	for _, node := range nodes[:2] {
