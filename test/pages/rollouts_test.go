@@ -3,6 +3,7 @@
 package pages
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestBadRollouts(t *testing.T) {
 		}},
 		{name: "rollout that no node can take", build: rolling, harm: tooLarge, mend: undo, pages: []page{
 			{alert: "RolloutStuck", severity: "warning", text: `Pending.*unschedulable`},
-			{alert: "PodsUnschedulable", severity: "warning", text: `2 of its pods .*2 cpu`},
+			{alert: "PodsUnschedulable", severity: "warning", text: `2 of its pods.*2 cpu`},
 		}},
 		{name: "rollout to nothing: configuration error", build: replaced, harm: release(cluster.ConfigError), mend: undo, pages: []page{
 			{alert: "WorkloadDown", severity: "critical", text: `none of 2 .*2 config_error`},
@@ -91,7 +92,8 @@ func TestBadRollouts(t *testing.T) {
 			s.Behave(cluster.CrashLoop, s.stillThere(serving)[:1]...)
 		}, mend: func(s *space, workload string) {
 			undo(s, workload)
-			s.Kubectl("label", "pods", "--selector=app="+workload, cluster.BehaviourLabel+"-") // some are on their way out
+			s.Kubectl("label", "pods", cluster.BehaviourLabel+"-",
+				fmt.Sprintf("--selector=app=%s,%s=%s", workload, cluster.BehaviourLabel, cluster.CrashLoop))
 		}, pages: []page{
 			{alert: "RolloutStuck", severity: "critical", text: `since 20.* 1 crash_loop, 1 readiness_probe`},
 		}, beside: []string{"RolloutStuck", "WorkloadDegraded", "CrashLoop"}},
