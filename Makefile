@@ -67,7 +67,7 @@ bench:
 # The seconds to each page are in docs/alerts.md afterwards.
 .PHONY: soak
 soak: test-tools
-	cd test && go test -count=1 -timeout 6h -v ./pages -args -scale=1 -report=$(CURDIR)/rules/seconds.csv
+	cd test && go test -count=1 -timeout 6h -parallel 200 -v ./pages -args -scale=1 -report=$(CURDIR)/rules/seconds.csv
 	go test ./rules -run Golden -update
 
 .PHONY: cluster-up cluster-down
