@@ -69,7 +69,7 @@ func TestRegistryDown(t *testing.T) {
 	down.awaitPages(t, began)
 	// Nothing is expected of a young workload for as long as the grace.
 	other := incident{"image of a new workload cannot be pulled", s.about("workload", "alien"), []page{
-		{alert: "WorkloadDown", severity: "critical", late: 10 * time.Minute, text: `none of 3 .*3 image_pull`},
+		{alert: "WorkloadDown", severity: "critical", late: unscaled(shared.grace), text: `none of 3 .*3 image_pull`},
 	}}
 	shared.claims.add(s.about("workload", "alien", "alertname", "StabilityImagePullFailing"))
 	other.awaitPages(t, began)

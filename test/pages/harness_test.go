@@ -44,8 +44,9 @@ type suite struct {
 	binary     string
 	scale      int // what the times of the rules are divided by
 	cluster    *cluster.Cluster
-	kubeconfig string // of the exporters
-	config     string // file of the exporters
+	kubeconfig string        // of the exporters
+	config     string        // file of the exporters
+	grace      time.Duration // stands in it
 	exporter   *exporterproc.Process
 	prometheus *prometheus.Server
 	pager      *prometheus.Alertmanager
@@ -116,10 +117,10 @@ func start(ctx context.Context, dir string, scale int) (*suite, error) {
 	if s.kubeconfig, err = exporterproc.Grant(ctx, s.cluster, "exporter-0"); err != nil {
 		return s, err
 	}
-	// The grace is a time of the rules, too.
+	// The grace is a time of the rules, too, but what many tests create at once takes its time on a small machine.
 	s.config = filepath.Join(dir, "config.yaml")
-	grace := fmt.Appendf(nil, "damage: {grace: %s}\n", 10*time.Minute/time.Duration(scale))
-	if err = os.WriteFile(s.config, grace, 0o644); err != nil {
+	s.grace = max(10*time.Minute/time.Duration(scale), time.Minute)
+	if err = os.WriteFile(s.config, fmt.Appendf(nil, "damage: {grace: %s}\n", s.grace), 0o644); err != nil {
 		return s, err
 	}
 	if s.exporter, err = exporterproc.Launch(ctx, s.binary, "--kubeconfig="+s.kubeconfig, "--config.file="+s.config); err != nil {

@@ -110,7 +110,7 @@ func TestNeverComesUp(t *testing.T) {
 		s.NewVersion("statefulset/"+workload, "2", "")
 		s.Kubectl("delete", "pod", "--selector=app="+workload) // a StatefulSet does not replace what hangs by itself
 	}, pages: []page{
-		{alert: "WorkloadDown", severity: "critical", text: `none of 2 .*1 config_error, 1 not_created`, late: 10 * time.Minute},
+		{alert: "WorkloadDown", severity: "critical", text: `none of 2 .*1 config_error, 1 not_created`, late: unscaled(shared.grace)},
 	}}.run(t)
 }
 
