@@ -126,8 +126,8 @@ func TestExporterStartsInAnOutage(t *testing.T) {
 	s := newSpace(t)
 	const name = "late"
 	grace := max(time.Second, scaled(10*time.Minute))
-	created := time.Now()
 	behindService(s, "web")
+	created := time.Now()
 	s.awaitHealthy("web")
 	all(cluster.NeverReady)(s, "web")
 	// What is younger than the grace may never have been up.

@@ -343,7 +343,7 @@ func TestNodesReboot(t *testing.T) {
 	shared.claims.add(ofZone(zone).Merge(model.LabelSet{"alertname": "StabilityNodeFlapping"}))
 	storm := incident{"nodes reboot again and again", ofCluster(mainCluster), []page{
 		// What rebooted within the hour counts.
-		{alert: "NodesCrashing", severity: "warning", lingers: time.Hour, text: `reboots of nodes.*` + nodes[0] + ".*" + nodes[1] + ".*" + nodes[2]},
+		{alert: "NodesCrashing", severity: "warning", late: 15 * time.Minute, lingers: time.Hour, text: `reboots of nodes.*` + nodes[0] + ".*" + nodes[1] + ".*" + nodes[2]},
 	}}
 	began := time.Now()
 	stop := inTurn(t, scaled(3*time.Minute), nodes, func(ctx context.Context, node string) error {

@@ -33,12 +33,13 @@ func some(pods int, behaviour cluster.Behaviour) func(*space, string) {
 	return func(s *space, workload string) { s.Behave(behaviour, s.Pods(workload)[:pods]...) }
 }
 
-// every makes one pod change its behaviour in a rhythm, which is that of the full length of the rules.
+// every makes one pod change its behaviour in a rhythm, which is that of the full length of the rules but does not beat with
+// the scrapes.
 func every(period time.Duration, behaviour cluster.Behaviour) func(*space, string) {
 	return func(s *space, workload string) {
 		pod := s.Pods(workload)[0]
 		s.Patch("pod/"+pod.Name, sandbox.Object{"metadata": sandbox.Object{
-			"annotations": sandbox.Object{cluster.PeriodAnnotation: max(time.Second, scaled(period)).String()},
+			"annotations": sandbox.Object{cluster.PeriodAnnotation: max(2*interval-time.Second, scaled(period)).String()},
 		}})
 		s.Behave(behaviour, pod)
 	}
