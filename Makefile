@@ -58,6 +58,7 @@ generate:
 	go run ./internal/scenario/generate examples/erp-cluster
 	go test ./collectors -update
 	go test ./dashboards ./rules ./exporter ./deploy -run Golden -update
+	cd test/rules && go test ./replay -run Golden -update
 
 .PHONY: bench
 bench:

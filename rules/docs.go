@@ -5,6 +5,7 @@ package rules
 import (
 	"bytes"
 	_ "embed"
+	"encoding/csv"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,6 +14,12 @@ import (
 
 //go:embed alertmanager/inhibit_rules.yaml
 var inhibition string
+
+// measured is what test/pages writes: fault, alert, severity, seconds to the page at full length, seconds measured, and by
+// what the times of the rules were divided then.
+//
+//go:embed seconds.csv
+var measured string
 
 // group is a group of rules as far as the documentation tells of it.
 type group struct {
@@ -53,12 +60,32 @@ func DocsMarkdown() ([]byte, error) {
 			}
 		}
 	}
+	if err := writeSeconds(doc); err != nil {
+		return nil, err
+	}
 	doc.WriteString(docsConfiguration)
 	for _, t := range Thresholds() {
 		fmt.Fprintf(doc, "| `%s` | [%s](runbooks/%s.md) | %s | %s | %s |\n", t.Name, t.Alert, t.Alert, t.Write(t.Default), t.Range(), t.Meaning)
 	}
 	doc.WriteString(docsInhibition + strings.TrimSpace(inhibition) + "\n```\n")
 	return doc.Bytes(), nil
+}
+
+// writeSeconds writes the table of the seconds from each fault to its pages.
+func writeSeconds(doc *bytes.Buffer) error {
+	rows, err := csv.NewReader(strings.NewReader(measured)).ReadAll()
+	if err != nil {
+		return fmt.Errorf("cannot read the measured seconds: %w", err)
+	}
+	doc.WriteString(docsSeconds)
+	for _, row := range rows[1:] { // the first one names the columns
+		how := "at full length"
+		if row[5] != "1" {
+			how = row[4] + " s with the times divided by " + row[5]
+		}
+		fmt.Fprintf(doc, "| %s | [%s](runbooks/%s.md) | %s | %s | %s |\n", row[0], row[1], row[1], row[2], row[3], how)
+	}
+	return nil
 }
 
 // causes names the metrics that a description is filled from.
@@ -95,6 +122,18 @@ The rules load unchanged into Prometheus (2.42 and newer) and vmalert, and as an
 - StabilityExporterDown knows of a cluster for one day after its exporter was last seen. Alert on the scrape itself for longer absences.
 
 ## Alerting rules
+`
+
+const docsSeconds = `
+## Seconds to the page
+
+From the fault to the notification, on a real control plane with a scrape and an evaluation every 5 s; Alertmanager waits
+10 s, so that what inhibits an alert may come first. A scrape every 30 s adds up to a minute. What was measured with
+the times of the rules divided is told for the full length; a plus marks what takes longer still, because more than the rule
+waits then. The target soak of the Makefile measures at full length. [What others complain of](pains.md) is played as well.
+
+| fault | alert | severity | seconds | measured |
+|---|---|---|---|---|
 `
 
 const docsConfiguration = `

@@ -34,7 +34,7 @@ func (i incident) awaitPages(t *testing.T, began time.Time) {
 			continue
 		}
 		got := shared.awaitPage(t, p, i.labels, began)
-		shared.measured.add(i.name, p, got.Received.Sub(began))
+		shared.measured.add(i.name, p, got.Received.Sub(began), shared.lengthOf(t, p.full(), got.Labels))
 		checkText(t, p, got)
 	}
 }
@@ -56,7 +56,7 @@ func (s *suite) awaitQuiet(t *testing.T, p page, labels model.LabelSet) {
 	samples := int(2*groupWait/interval) + 1
 	query := fmt.Sprintf(`count_over_time(ALERTS{alertstate="firing",%s}[%ds]) >= %d`,
 		matchers(p.wanted(labels)), int((2*groupWait + 2*interval).Seconds()), samples)
-	timeout := s.lengthOf(t, p.full(), p.severity) + scaled(p.late) + patience
+	timeout := s.lengthOf(t, p.full(), p.wanted(labels)) + scaled(p.late) + patience
 	s.await(t, timeout, p.alert+" to fire", func() string { return query }, labels)
 	s.neverPaged(t, p, labels)
 }

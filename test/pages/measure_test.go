@@ -20,21 +20,38 @@ import (
 // measurements are the times from a fault to its pages.
 type measurements struct {
 	mu   sync.Mutex
-	rows map[[3]string]time.Duration // by fault, alert and severity, the longest
+	rows map[[3]string]measurement // by fault, alert and severity
 }
 
-func (m *measurements) add(fault string, p page, took time.Duration) {
+// measurement is the longest time of its kind.
+type measurement struct {
+	took, rule time.Duration // rule is what the rule waits of it, in this run
+	more       bool          // at full length something else takes longer as well
+}
+
+func (m *measurements) add(fault string, p page, took, rule time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.rows == nil {
-		m.rows = map[[3]string]time.Duration{}
+		m.rows = map[[3]string]measurement{}
 	}
 	key := [3]string{fault, string(p.full()), p.severity}
-	m.rows[key] = max(m.rows[key], took)
+	if m.rows[key].took < took {
+		m.rows[key] = measurement{took, rule, p.late != 0}
+	}
 }
 
-// write writes the table fault, alert, severity, seconds to a file, below a line on how it came to be. Rows of faults that
-// were not tried this time stay.
+// row tells what was measured, and what follows for the full length of the rule.
+func (m measurement) row(key [3]string, scale int) []string {
+	full := m.took + m.rule*time.Duration(scale-1)
+	seconds := strconv.Itoa(int(full.Round(time.Second).Seconds()))
+	if m.more && scale > 1 {
+		seconds += "+"
+	}
+	return append(key[:], seconds, strconv.Itoa(int(m.took.Round(time.Second).Seconds())), strconv.Itoa(scale))
+}
+
+// write writes the table to a file. Rows of faults that were not tried this time stay.
 func (m *measurements) write(path string, scale int) error {
 	if path == "" {
 		return nil
@@ -45,9 +62,7 @@ func (m *measurements) write(path string, scale int) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read the measurements of before: %w", err)
 	}
-	reader := csv.NewReader(bytes.NewReader(old))
-	reader.Comment = '#'
-	rows, err := reader.ReadAll()
+	rows, err := csv.NewReader(bytes.NewReader(old)).ReadAll()
 	if err != nil {
 		return fmt.Errorf("cannot read the measurements of before: %w", err)
 	}
@@ -56,12 +71,12 @@ func (m *measurements) write(path string, scale int) error {
 		tried[key[0]] = true
 	}
 	rows = slices.DeleteFunc(rows, func(row []string) bool { return tried[row[0]] })
-	for key, took := range m.rows {
-		rows = append(rows, append(key[:], strconv.Itoa(int(took.Round(time.Second).Seconds()))))
+	for key, measured := range m.rows {
+		rows = append(rows, measured.row(key, scale))
 	}
 	slices.SortFunc(rows, slices.Compare)
-	text := bytes.NewBufferString(fmt.Sprintf("# Measured by test/pages with the times of the rules divided by %d.\n", scale))
-	err = csv.NewWriter(text).WriteAll(append([][]string{{"fault", "alert", "severity", "seconds"}}, rows...))
+	var text bytes.Buffer
+	err = csv.NewWriter(&text).WriteAll(append([][]string{{"fault", "alert", "severity", "seconds", "measured", "scale"}}, rows...))
 	if err == nil {
 		err = os.WriteFile(path, text.Bytes(), 0o644)
 	}

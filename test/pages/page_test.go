@@ -41,7 +41,7 @@ func (p page) wanted(labels model.LabelSet) model.LabelSet {
 // awaitPage waits until the pager is told, and returns what it was told.
 func (s *suite) awaitPage(t *testing.T, p page, labels model.LabelSet, since time.Time) prometheus.Page {
 	t.Helper()
-	return s.awaitNotification(t, p, labels, "firing", since, s.lengthOf(t, p.full(), p.severity)+scaled(p.late)+patience)
+	return s.awaitNotification(t, p, labels, "firing", since, s.lengthOf(t, p.full(), p.wanted(labels))+scaled(p.late)+patience)
 }
 
 // awaitResolved waits until the pager is told that it is over.
@@ -87,24 +87,29 @@ func (s *suite) active(t *testing.T, labels model.LabelSet) string {
 	return strings.Join(lines, "\n")
 }
 
-// lengthOf is how long the rule of an alert waits before it fires: its for in this run.
-func (s *suite) lengthOf(t *testing.T, alert model.LabelValue, severity string) time.Duration {
+// lengthOf is how long the rule of an alert waits before it fires: its for in this run. Of several rules that may have made
+// an alert of the labels it is the one that says most about it, and of those the slowest.
+func (s *suite) lengthOf(t *testing.T, alert model.LabelValue, labels model.LabelSet) time.Duration {
 	t.Helper()
 	answer, err := s.prometheus.Rules(t.Context(), nil)
 	if err != nil {
 		t.Fatalf("cannot ask for the rules: %v", err)
 	}
-	longest := time.Duration(-1)
+	longest, said := time.Duration(-1), 0
 	for _, group := range answer.Groups {
 		for _, rule := range group.Rules {
 			alerting, ok := asAlert(rule)
-			if ok && alerting.Name == string(alert) && string(alerting.Labels["severity"]) == severity {
-				longest = max(longest, time.Duration(alerting.Duration*float64(time.Second)))
+			if !ok || alerting.Name != string(alert) || !prometheus.Has(labels, alerting.Labels) || len(alerting.Labels) < said {
+				continue
 			}
+			if len(alerting.Labels) > said {
+				longest, said = -1, len(alerting.Labels)
+			}
+			longest = max(longest, time.Duration(alerting.Duration*float64(time.Second)))
 		}
 	}
 	if longest < 0 {
-		t.Fatalf("there is no rule %s of severity %s", alert, severity)
+		t.Fatalf("there is no rule %s for %s", alert, labels)
 	}
 	return longest
 }

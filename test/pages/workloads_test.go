@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -59,7 +60,7 @@ func TestLosses(t *testing.T) {
 			{alert: "WorkloadHalfDown", severity: "critical", text: `1 of 3 .*2 readiness_probe`},
 		}, beside: []string{"WorkloadDegraded"}},
 		{name: "one replica lost", build: one, harm: all(cluster.NeverReady), mend: all(""), pages: []page{
-			{alert: "WorkloadDown", severity: "critical", text: `none of 1 .*1 readiness_probe`},
+			{alert: "WorkloadDown", severity: "critical", labels: model.LabelSet{"redundancy": "none"}, text: `none of 1 .*1 readiness_probe`},
 		}},
 		{name: "StatefulSet lost", kind: "statefulset", build: stateful, harm: all(cluster.NeverReady), mend: all(""), pages: []page{
 			{alert: "WorkloadDown", severity: "critical", text: `none of 3 .*3 readiness_probe`},
@@ -134,6 +135,6 @@ func TestSinglePointOfFailure(t *testing.T) {
 	}, mend: func(s *space, workload string) {
 		s.PatchTemplate("deployment/"+workload, sandbox.Object{"spec": sandbox.Object{"nodeSelector": nil}})
 	}, pages: []page{
-		{alert: "SinglePointOfFailure", severity: "warning", labels: nil, text: `3 .* one node`},
+		{alert: "SinglePointOfFailure", severity: "warning", text: `3 .* one node`},
 	}}.run(t)
 }
