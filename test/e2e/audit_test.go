@@ -125,30 +125,30 @@ func (a *auditor) facts(ctx context.Context) (map[string]fact, error) {
 		return nil, err
 	}
 	all := slices.Concat(w.nodeFacts(), w.replicaFacts(), w.podFacts(), w.serviceFacts(), w.budgetFacts(), w.otherFacts())
-	going, err := a.goingNamespaces(ctx)
+	staying, err := a.stayingNamespaces(ctx)
 	if err != nil {
 		return nil, err
 	}
 	facts := map[string]fact{}
 	for _, f := range all {
-		if !going[f.namespace] {
+		if f.namespace == "" || staying[f.namespace] {
 			facts[f.kind+" "+f.namespace+"/"+f.name] = f
 		}
 	}
 	return facts, nil
 }
 
-// goingNamespaces are being deleted: nothing is told of what they still hold.
-func (a *auditor) goingNamespaces(ctx context.Context) (map[string]bool, error) {
+// stayingNamespaces are not being deleted: of what the others still hold nothing is told.
+func (a *auditor) stayingNamespaces(ctx context.Context) (map[string]bool, error) {
 	list, err := a.cluster.Client().CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the namespaces: %w", err)
 	}
-	going := map[string]bool{}
+	staying := map[string]bool{}
 	for _, namespace := range list.Items {
-		going[namespace.Name] = namespace.DeletionTimestamp != nil
+		staying[namespace.Name] = namespace.DeletionTimestamp == nil
 	}
-	return going, nil
+	return staying, nil
 }
 
 // look lists the pods before kubectl prints them: what has the same version in the next look was printed as it is.
