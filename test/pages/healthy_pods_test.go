@@ -190,7 +190,12 @@ func TestHealthyDeletions(t *testing.T) {
 			s.Service("web", selector)
 		}},
 		// Kubernetes takes the pods away first and what wants them some seconds later.
-		{name: "a namespace and back", harsh: []string{"WorkloadDown", "ServiceNoEndpoints"}, build: served(3, rolling), do: func(s *space) {
+		{name: "a namespace and back", build: served(3, rolling), do: func(s *space) {
+			s.recreateNamespace()
+			served(3, rolling)(s)
+			s.awaitRollout("deployment/web")
+		}},
+		{name: "a namespace whose pods are slow to go", build: served(3, rolling, slowToGo), do: func(s *space) {
 			s.recreateNamespace()
 			served(3, rolling)(s)
 			s.awaitRollout("deployment/web")
