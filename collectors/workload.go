@@ -4,6 +4,7 @@ package collectors
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-kit/log"
@@ -232,7 +233,8 @@ func emitAutoscaler(a state.AutoscalerView, emit *Emitter) {
 	}
 }
 
-// emitLagging counts the workloads of each observed kind whose status lags. A foreign controller's ReplicaSets count as such.
+// emitLagging counts the workloads of each kind that is observed whole whose status lags. A foreign controller's ReplicaSets
+// count as such.
 func emitLagging(s *state.Snapshot, emit *Emitter) {
 	lagging := map[state.WorkloadType]int{}
 	for i := range s.Workloads {
@@ -245,6 +247,9 @@ func emitLagging(s *state.Snapshot, emit *Emitter) {
 			}
 		}
 	}
+	part := func(kind state.Kind) bool { // forbidden in one of several namespaces, or single objects are
+		return slices.ContainsFunc(s.Resources, func(r state.ResourceView) bool { return r.Kind == kind && r.Observation != state.Synced })
+	}
 	for _, k := range [...]struct {
 		kind state.Kind
 		name state.WorkloadType
@@ -252,7 +257,7 @@ func emitLagging(s *state.Snapshot, emit *Emitter) {
 		{state.Deployments, state.TypeDeployment}, {state.StatefulSets, state.TypeStatefulSet},
 		{state.DaemonSets, state.TypeDaemonSet}, {state.ReplicaSets, state.TypeReplicaSet},
 	} {
-		if s.Observed(state.KindSet(k.kind)) {
+		if s.Observed(state.KindSet(k.kind)) && !part(k.kind) {
 			emit.Emit(laggingWorkloads, float64(lagging[k.name]), k.name)
 		}
 	}

@@ -178,9 +178,9 @@ func TestNamespaces(t *testing.T) {
 	}{
 		{"Role in the only namespace", oneRole, []string{"--namespace=steady"},
 			func(s exporterproc.Sample) bool {
-				return inOne(s) || s.Name == "stability_status_stale" && !clusterWide(s)
+				return inOne(s) || s.Name == "stability_status_stale" && !clusterWide(s) || s.Name == "stability_status_lagging_workloads"
 			},
-			[]string{"nodes", "leases"}},
+			[]string{"nodes", "namespaces", "leases"}},
 		{"Role in one namespace of two", oneRole, []string{"--namespace=steady", "--namespace=steady-too"}, inOne, resourcesOf(t)},
 		{"two namespaces", everything, []string{"--namespace=steady", "--namespace=steady-too"}, inSteadyWorld, nil},
 		{"all namespaces but one", everything, []string{"--exclude-namespace=steady"}, func(s exporterproc.Sample) bool {

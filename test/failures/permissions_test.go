@@ -80,24 +80,28 @@ func loss(t *testing.T) map[string]costs {
 		return func(s exporterproc.Sample) bool { return families[s.Name] }
 	}
 	losses := map[string]costs{
-		"nodes":                    of("node", "placement", "stability_node_drain_blocked_pods", "stability_workload_on_ready_nodes_replicas"),
-		"namespaces":               of(), // what is in one that is being deleted looks like an outage, that is all
-		"deployments":              ofType(t, "deployment"),
-		"statefulsets":             ofType(t, "statefulset"),
-		"daemonsets":               ofType(t, "daemonset"),
-		"replicasets":              either(ofType(t, "replicaset"), ofUpdatedPods("deployment")),
-		"controllerrevisions":      ofUpdatedPods("daemonset"),
-		"cronjobs":                 of("stability_cronjob_last_run_failed"),
-		"jobs":                     either(of("stability_cronjob_last_run_failed"), ofCronJobs),
-		"horizontalpodautoscalers": of("stability_hpa_limited"),
+		"nodes": of("node", "placement", "stability_node_drain_blocked_pods", "stability_pdb_drain_blocked_pods",
+			"stability_workload_on_ready_nodes_replicas"),
+		"namespaces":          of(), // what is in one that is being deleted looks like an outage, that is all
+		"deployments":         ofType(t, "deployment"),
+		"statefulsets":        ofType(t, "statefulset"),
+		"daemonsets":          ofType(t, "daemonset"),
+		"replicasets":         either(ofType(t, "replicaset"), ofUpdatedPods("deployment")),
+		"controllerrevisions": ofUpdatedPods("daemonset"),
+		"cronjobs":            of("stability_cronjob_last_run_failed", "stability_cronjob_last_run_finished_timestamp_seconds"),
+		"jobs": either(of("stability_cronjob_last_run_failed", "stability_cronjob_last_run_finished_timestamp_seconds"),
+			ofCronJobs),
+		"horizontalpodautoscalers": of("stability_hpa_limited", "stability_hpa_last_scale_timestamp_seconds"),
 		"poddisruptionbudgets":     of("disruption"),
 		"services":                 of("service"),
 		"endpointslices":           of("service"),
 		"pods": of("restart", "placement", "disruption", "stability_workload_on_ready_nodes_replicas",
 			"stability_workload_unavailable_replicas", "stability_workload_abnormal_pods", "stability_workload_unschedulable_replicas",
 			"stability_workload_terminating_overdue_pods", "stability_image_pull_failing_pods",
+			"stability_workload_unschedulable_since_timestamp_seconds", "stability_image_pull_failing_since_timestamp_seconds",
+			"stability_workload_terminating_overdue_since_timestamp_seconds",
 			"stability_workload_rollout_unhealthy_updated_replicas", "stability_workload_rollout_restarts"),
-		"leases": of("component"),
+		"leases": of("stability_component_up", "stability_lease_renewed_timestamp_seconds", "stability_status_stale"),
 	}
 	for resource, lost := range losses {
 		losses[resource] = either(lost, func(s exporterproc.Sample) bool {
@@ -110,7 +114,10 @@ func loss(t *testing.T) map[string]costs {
 // ofType is true of what the objects of a type of workload tell.
 func ofType(t *testing.T, workloadType string) costs {
 	families := familiesOf(t, "workload", "placement")
-	delete(families, "stability_hpa_limited") // the autoscaler itself tells
+	for _, family := range []string{"stability_hpa_limited", "stability_hpa_last_scale_timestamp_seconds"} {
+		delete(families, family) // the autoscaler itself tells
+	}
+	families["stability_status_lagging_workloads"] = true
 	return func(s exporterproc.Sample) bool { return families[s.Name] && s.Labels["workload_type"] == workloadType }
 }
 

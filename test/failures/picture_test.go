@@ -14,15 +14,17 @@ import (
 	"stability-exporter/test/exporterproc"
 )
 
-// picture is what a scrape tells of the cluster: the value of each series. What the program tells of itself is left out,
-// and of the moments only that they are known is kept: some are by the clock of the observer.
+// picture is what a scrape tells of the cluster: the value of each series. What the program tells of itself is left out, and
+// how often and for how long it saw damage; of the moments only that they are known is kept: some are by the clock of the
+// observer.
 type picture map[string]float64
 
 // pictureOf keeps the samples for which want returns true; nil wants all.
 func pictureOf(m exporterproc.Metrics, want func(exporterproc.Sample) bool) picture {
 	p := picture{}
 	for _, name := range m.Names() {
-		if !strings.HasPrefix(name, "stability_") || strings.HasPrefix(name, "stability_exporter_") {
+		if !strings.HasPrefix(name, "stability_") || strings.HasPrefix(name, "stability_exporter_") ||
+			name == "stability_workload_damage_delta" || name == "stability_workload_damaged_ratio" {
 			continue
 		}
 		for _, sample := range m.Select(name) {

@@ -20,6 +20,7 @@ func TestSteadyWorldShowsEveryFamily(t *testing.T) {
 	absent := []string{
 		"stability_container_terminations_total", "stability_workload_pod_disruptions_total", "stability_workload_info",
 		"stability_workload_restarts_since_inspection", "stability_inspection_baseline_timestamp_seconds",
+		"stability_node_last_reboot_timestamp_seconds", "stability_node_crash_delta", "stability_node_leaving",
 	}
 	for family := range familiesOf(t) {
 		if len(m.Select(family)) == 0 != slices.Contains(absent, family) {

@@ -49,7 +49,7 @@ func furnish(ctx context.Context, c *cluster.Cluster) error {
 		"delete pod -l=app=lingering --grace-period=1 --wait=false",
 		"create job --from=cronjob/nightly nightly-1",
 		"create job --from=cronjob/endless endless-1",
-		`patch hpa/web --subresource=status --type=merge -p={"status":{"currentReplicas":6,"desiredReplicas":6,"conditions":[`+
+		`patch hpa/web --subresource=status --type=merge -p={"status":{"currentReplicas":6,"desiredReplicas":6,"lastScaleTime":"2026-01-01T00:00:00Z","conditions":[`+
 			`{"type":"ScalingLimited","status":"True","reason":"TooManyReplicas","message":"for_the_test","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
 		"patch node/"+nodes[0]+` --subresource=status -p={"status":{"conditions":[`+
 			`{"type":"KernelDeadlock","status":"True","reason":"Test","message":"for_the_test","lastHeartbeatTime":"2026-01-01T00:00:00Z","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
