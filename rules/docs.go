@@ -77,8 +77,11 @@ func writeSeconds(doc *bytes.Buffer) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the measured seconds: %w", err)
 	}
+	if len(rows) < 2 { // the first one names the columns
+		return nil
+	}
 	doc.WriteString(docsSeconds)
-	for _, row := range rows[1:] { // the first one names the columns
+	for _, row := range rows[1:] {
 		how := "at full length"
 		if row[5] != "1" {
 			how = row[4] + " s with the times divided by " + row[5]
@@ -119,6 +122,7 @@ The rules load unchanged into Prometheus (2.42 and newer) and vmalert, and as an
 - ` + "`scope=\"node\"`" + ` marks a workload whose whole deficit is explained by lost nodes, ` + "`redundancy=\"none\"`" + ` one of a single replica.
 - What the exporter may not read has no samples, and alerts on it stay silent. Without ` + "`honor_labels: true`" + ` in the scrape
   configuration the label ` + "`namespace`" + ` is lost, and rules do not match.
+- [What people complain of](pains.md) elsewhere is played against these rules: it does not page, or does.
 - StabilityExporterDown knows of a cluster for one day after its exporter was last seen. Alert on the scrape itself for longer absences.
 
 ## Alerting rules
@@ -130,7 +134,7 @@ const docsSeconds = `
 From the fault to the notification, on a real control plane with a scrape and an evaluation every 5 s; Alertmanager waits
 10 s, so that what inhibits an alert may come first. A scrape every 30 s adds up to a minute. What was measured with
 the times of the rules divided is told for the full length; a plus marks what takes longer still, because more than the rule
-waits then. The target soak of the Makefile measures at full length. [What others complain of](pains.md) is played as well.
+waits then. The target soak of the Makefile measures at full length.
 
 | fault | alert | severity | seconds | measured |
 |---|---|---|---|---|
