@@ -36,7 +36,7 @@ const interval = 5 * time.Second
 const groupWait = 2 * interval
 
 // sideBySide is how many tests run at the same time: they wait most of the time.
-const sideBySide = "40"
+const sideBySide = "30"
 
 // suite is what the tests share.
 type suite struct {
