@@ -30,6 +30,11 @@ type damageTracker struct {
 	// floorBefore held until desired last changed; what the controller had begun under it may still come within a minute.
 	floorBefore int32
 	changed     Time
+
+	// remain is how many of the available replicas stay after scaling in, from leaving on until the status says so too (or
+	// could have said so for long): those on their way out are none that a later scaling out can count on.
+	remain  int32
+	leaving Time
 }
 
 type desiredChange struct {
@@ -80,6 +85,7 @@ func (t *damageTracker) observe(in damageInput, now Time) {
 			t.change(now, expected)
 		}
 		t.baseline = min(expected, in.desired)
+		t.scaleIn(in, now)
 		t.floorBefore, t.changed = t.last.rollout.floor, now
 		t.change(now, in.expected())
 		t.fresh = false
@@ -90,6 +96,24 @@ func (t *damageTracker) observe(in damageInput, now Time) {
 	}
 	t.last = in
 	t.raise(now)
+}
+
+// scaleIn notes which available replicas are on their way out.
+func (t *damageTracker) scaleIn(in damageInput, now Time) {
+	if in.desired < t.last.desired && in.desired < in.available && (t.leaving == 0 || in.desired <= t.remain) {
+		t.remain, t.leaving = in.desired, now
+	}
+}
+
+// staying is how many of the available replicas nobody has asked to go.
+func (t *damageTracker) staying(now Time) int32 {
+	if t.leaving != 0 && (t.last.available <= t.remain || now.Sub(t.leaving) >= statusLagLimit) {
+		t.leaving = 0
+	}
+	if t.leaving != 0 {
+		return t.remain
+	}
+	return t.last.available
 }
 
 // gone is how many available daemons went together with their nodes. A controller that scales down takes what is not
@@ -110,7 +134,7 @@ func (t *damageTracker) raise(now Time) {
 			t.baseline = 0
 		}
 	}
-	t.baseline = max(t.baseline, min(t.last.available, t.last.desired), min(smallest, t.last.desired))
+	t.baseline = max(t.baseline, min(t.staying(now), t.last.desired), min(smallest, t.last.desired))
 	if t.baseline == t.last.desired && t.last.available >= t.last.desired {
 		t.fresh = false
 	}

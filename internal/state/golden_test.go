@@ -151,6 +151,26 @@ var damageCases = []damageCase{
 		b.put(deployment(b, 10, 4, nil))
 		b.put(deployment(b, 20, 4, nil))
 	}, want: Degraded, line: 10},
+	{name: "scaled to zero and out again before the status told of it", play: func(b *bench) {
+		b.put(deployment(b, 4, 4, nil))
+		b.put(deployment(b, 0, 4, nil))
+		b.put(deployment(b, 3, 4, nil))
+		b.put(deployment(b, 3, 0, nil))
+	}, want: Scaling},
+	{name: "scaled in and out before the status told of it, then one more is lost", play: func(b *bench) {
+		b.put(deployment(b, 4, 4, nil))
+		b.put(deployment(b, 2, 4, nil))
+		b.put(deployment(b, 3, 4, nil))
+		b.put(deployment(b, 3, 1, nil))
+	}, want: Degraded, line: 2},
+	{name: "scaled in and out, and all that was available stayed", play: func(b *bench) {
+		b.put(deployment(b, 4, 4, nil))
+		b.put(deployment(b, 2, 4, nil))
+		b.put(deployment(b, 4, 4, nil))
+		b.now += minute
+		b.store.Snapshot()
+		b.put(deployment(b, 4, 3, nil))
+	}, want: Degraded, line: 4},
 	{name: "scaled down below what is left", play: func(b *bench) {
 		b.put(deployment(b, 10, 10, nil))
 		b.put(deployment(b, 4, 4, nil))
