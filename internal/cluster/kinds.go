@@ -77,6 +77,8 @@ func workloadKinds() []kind {
 			Object: empty[corev1.Node], List: empty[corev1.NodeList], Convert: typed(convertNode)},
 		{Kind: state.Namespaces, Group: corev1.SchemeGroupVersion, Name: "Namespace", Access: watchMetadata,
 			Object: empty[corev1.Namespace], List: empty[corev1.NamespaceList], Convert: typed(convertNamespace)},
+		{Kind: state.ConfigMaps, Group: corev1.SchemeGroupVersion, Name: "ConfigMap", Namespaced: true,
+			Object: empty[corev1.ConfigMap], List: empty[corev1.ConfigMapList], Convert: typed(convertConfigMap)},
 		{Kind: state.Deployments, Group: apps, Name: "Deployment", Namespaced: true,
 			Object: empty[appsv1.Deployment], List: empty[appsv1.DeploymentList], Convert: typed(convertDeployment)},
 		{Kind: state.StatefulSets, Group: apps, Name: "StatefulSet", Namespaced: true,
@@ -110,6 +112,8 @@ func relatedKinds() []kind {
 		{Kind: state.EndpointSlices, Group: discoveryv1.SchemeGroupVersion, Name: "EndpointSlice", Namespaced: true,
 			Object: empty[discoveryv1.EndpointSlice], List: empty[discoveryv1.EndpointSliceList],
 			Convert: typed(convertEndpointSlice)},
+		{Kind: state.Events, Group: core, Name: "Event", Namespaced: true,
+			Object: empty[corev1.Event], List: empty[corev1.EventList], Convert: typed(convertEvent)},
 		{Kind: state.Leases, Group: coordinationv1.SchemeGroupVersion, Name: "Lease", Namespaced: true, Access: pollByName,
 			Object: empty[coordinationv1.Lease], List: empty[coordinationv1.LeaseList], Convert: typed(convertLease)},
 	}

@@ -79,6 +79,9 @@ type Workload struct {
 
 	TemplateLabels Labels
 	Info           Labels // the allow-listed labels of the object (--workload-labels)
+
+	Template *Template // nil where the source does not give it
+	Ignore   Ignore
 }
 
 // ObjectKind implements Object.
@@ -109,6 +112,8 @@ type Job struct {
 	Finished Time // completion or failure; zero while it runs
 	Failed   bool
 	Active   int32
+	Template *Template // nil for a Job that a CronJob made
+	Ignore   Ignore
 }
 
 // ObjectKind implements Object.
@@ -118,6 +123,8 @@ func (*Job) ObjectKind() Kind { return Jobs }
 type CronJob struct {
 	Meta
 	Suspended bool
+	Template  *Template
+	Ignore    Ignore
 }
 
 // ObjectKind implements Object.
@@ -147,6 +154,9 @@ type DisruptionBudget struct {
 	DesiredHealthy     int32
 	ExpectedPods       int32
 	SyncFailed         bool // condition DisruptionAllowed has the reason SyncFailed
+
+	MinAvailable, MaxUnavailable *IntOrPercent // nil: not written
+	Ignore                       Ignore
 }
 
 // ObjectKind implements Object.
@@ -157,6 +167,20 @@ type Service struct {
 	Meta
 	Selector Selector
 	Portless bool // headless without ports: its endpoints have none either
+
+	Headless        bool
+	PublishNotReady bool // publishNotReadyAddresses
+	Ports           []ServicePort
+	Ignore          Ignore
+}
+
+// ServicePort is a port of a Service and where it leads to.
+type ServicePort struct {
+	Name       Symbol
+	Port       int32
+	TargetName Symbol // name of a container port; empty when the target is a number
+	Target     int32
+	UDP        bool // any protocol but TCP
 }
 
 // ObjectKind implements Object.
@@ -196,6 +220,7 @@ type Node struct {
 	ReadySince Time   // lastTransitionTime of Ready
 	Heartbeat  Time   // lastHeartbeatTime of Ready
 	Cordoned   bool
+	Tainted    bool // a taint keeps away pods that do not tolerate it (NoSchedule, NoExecute)
 	Leaving    bool // a taint says that it is about to be removed (autoscaler, Karpenter, cloud termination)
 	// ExcludedFromDisruption is the label node.kubernetes.io/exclude-disruption: the node lifecycle controller leaves
 	// it out of its zone's population.

@@ -59,6 +59,7 @@ type Container struct {
 type Termination struct {
 	Reason   Symbol
 	ExitCode int32
+	Started  Time // zero: not known
 	Finished Time // zero: it has not ended yet
 }
 
@@ -95,6 +96,10 @@ type Pod struct {
 	RestartNever    bool // restartPolicy Never: a terminated container is an end, not a failure to restart
 
 	Containers []Container // init containers first, as the spec orders them
+
+	// Template is what a pod without a controller is made of, a mirror pod included; nil for all others: their controllers have it.
+	Template *Template
+	Ignore   Ignore // of a pod without a controller
 
 	entity *entity // the accumulator it counts for
 	slot   int     // its place in entity.pods

@@ -18,6 +18,7 @@ type Snapshot struct {
 	CronJobs    []CronJobView    // needs CronJobs and Jobs
 	Leases      []LeaseView      // needs Leases
 	Resources   []ResourceView   // how well each kind is observed
+	Setups      []*SetupView     // everything that makes pods, by its template
 
 	// Inspected is when MarkInspected was last called; zero means never, and RestartView.SinceInspection means nothing.
 	Inspected Time

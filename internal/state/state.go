@@ -23,6 +23,7 @@ type Kind uint8
 const (
 	Nodes Kind = iota
 	Namespaces
+	ConfigMaps
 	Deployments
 	StatefulSets
 	DaemonSets
@@ -35,15 +36,16 @@ const (
 	Services
 	Pods
 	EndpointSlices
+	Events
 	Leases
 	kindCount
 )
 
 var kindNames = [kindCount]string{
-	Nodes: "nodes", Namespaces: "namespaces", Deployments: "deployments", StatefulSets: "statefulsets", DaemonSets: "daemonsets",
+	Nodes: "nodes", Namespaces: "namespaces", ConfigMaps: "configmaps", Deployments: "deployments", StatefulSets: "statefulsets", DaemonSets: "daemonsets",
 	ReplicaSets: "replicasets", ControllerRevisions: "controllerrevisions", CronJobs: "cronjobs", Jobs: "jobs",
 	HorizontalPodAutoscalers: "horizontalpodautoscalers", PodDisruptionBudgets: "poddisruptionbudgets",
-	Services: "services", Pods: "pods", EndpointSlices: "endpointslices", Leases: "leases",
+	Services: "services", Pods: "pods", EndpointSlices: "endpointslices", Events: "events", Leases: "leases",
 }
 
 // String returns the plural resource name as the API spells it; it is the value of the label resource.
