@@ -49,6 +49,8 @@ type Container struct {
 	Started  bool // the startup probe has succeeded, or there is none
 	HasStart bool // the container declares a startup probe
 	HasReady bool // the container declares a readiness probe
+	wasReady bool // it has been ready since it started, for all that is known
+	endReady bool // it had been ready when it last ended
 	Restarts int32
 	ExitCode int32
 	Since    Time        // running: startedAt; terminated: finishedAt
@@ -61,6 +63,12 @@ type Termination struct {
 	ExitCode int32
 	Started  Time // zero: not known
 	Finished Time // zero: it has not ended yet
+}
+
+// Alone is how a pod without a controller is set up.
+type Alone struct {
+	Template *Template
+	Ignore   Ignore
 }
 
 // Tristate is a condition that may be absent.
@@ -97,9 +105,7 @@ type Pod struct {
 
 	Containers []Container // init containers first, as the spec orders them
 
-	// Template is what a pod without a controller is made of, a mirror pod included; nil for all others: their controllers have it.
-	Template *Template
-	Ignore   Ignore // of a pod without a controller
+	Alone *Alone // of a pod without a controller, a mirror pod included; nil for all others: their controllers have it
 
 	entity *entity // the accumulator it counts for
 	slot   int     // its place in entity.pods
