@@ -88,17 +88,21 @@ func (s *Store) blocking(b *DisruptionBudget) string {
 }
 
 func (s *Store) budgetViews() []BudgetView {
-	if !s.observes(Pods) {
-		return nil
+	podsKnown := s.observes(Pods)
+	if podsKnown {
+		s.matchBudgets()
 	}
-	s.matchBudgets()
 	views := make([]BudgetView, 0, len(s.tables[PodDisruptionBudgets]))
 	for _, o := range s.tables[PodDisruptionBudgets] {
 		b := o.(*DisruptionBudget)
 		if s.leaving[b.Namespace] {
 			continue
 		}
-		views = append(views, BudgetView{Namespace: b.Namespace.String(), Name: b.Name, Blocking: s.blocking(b)})
+		v := BudgetView{Namespace: b.Namespace.String(), Name: b.Name, Object: b}
+		if podsKnown {
+			v.Blocking = s.blocking(b)
+		}
+		views = append(views, v)
 	}
 	sortBy(views, func(v BudgetView) (string, string) { return v.Namespace, v.Name })
 	return views

@@ -133,7 +133,7 @@ func (s *Store) serviceViews() []ServiceView {
 		if a.service == nil || len(a.service.Selector) == 0 || a.service.Deleted != 0 || s.leaving[key.namespace] {
 			continue
 		}
-		v := ServiceView{Namespace: key.namespace.String(), Name: key.name.String(), ReadyEndpoints: a.count()}
+		v := ServiceView{Namespace: key.namespace.String(), Name: key.name.String(), Object: a.service, ReadyEndpoints: a.count()}
 		if v.ReadyEndpoints > 0 {
 			a.had, a.seen = true, true
 		} else {

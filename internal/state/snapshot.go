@@ -12,8 +12,8 @@ type Snapshot struct {
 	Restarts    []RestartView    // every workload that has or had pods, CronJobs and the folded "" included
 	Nodes       []NodeView       // needs Nodes
 	Zones       []ZoneView       // needs Nodes
-	Services    []ServiceView    // those with a selector; needs Services and EndpointSlices
-	Budgets     []BudgetView     // needs PodDisruptionBudgets and Pods
+	Services    []ServiceView    // those with a selector; needs Services, and EndpointSlices for what is said of their endpoints
+	Budgets     []BudgetView     // needs PodDisruptionBudgets
 	Autoscalers []AutoscalerView // needs HorizontalPodAutoscalers
 	CronJobs    []CronJobView    // needs CronJobs and Jobs
 	Leases      []LeaseView      // needs Leases
@@ -200,6 +200,7 @@ type ZoneView struct {
 // ServiceView is what a Snapshot tells of one Service with a selector.
 type ServiceView struct {
 	Namespace, Name string
+	Object          *Service
 	ReadyEndpoints  int32
 	// Cause says why there is no endpoint: no_matching_pods, pods_missing, scaled_to_zero, pods_not_ready, port_mismatch,
 	// only_terminating, or unknown when pods, or workloads that may be scaled to zero, are not observed. Empty while there
@@ -213,8 +214,9 @@ type ServiceView struct {
 // BudgetView is what a Snapshot tells of one PodDisruptionBudget.
 type BudgetView struct {
 	Namespace, Name string
+	Object          *DisruptionBudget
 	// Blocking says why no disruption is allowed: orphan, sync_failed, overlap, config, unhealthy, at_limit. Empty
-	// while one is.
+	// while one is, and unless pods are observed.
 	Blocking string
 }
 
