@@ -2,7 +2,10 @@
 
 package state
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 func tableOf(obj Object) Kind {
 	if w, ok := obj.(*Workload); ok && w.Kind == ReplicaSets {
@@ -20,6 +23,7 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 		return
 	}
 	table[uid] = obj
+	s.noteSetup(obj)
 	switch o := obj.(type) {
 	case *Pod:
 		before, _ := old.(*Pod)
@@ -65,6 +69,7 @@ func (s *Store) put(scope Scope, obj Object, now Time) {
 func (s *Store) drop(obj Object, now Time) {
 	meta := obj.ObjectMeta()
 	delete(s.tables[tableOf(obj)], meta.UID)
+	s.noteSetup(obj)
 	switch o := obj.(type) {
 	case *Pod:
 		o.entity.removePod(o)
@@ -123,6 +128,8 @@ func (s *Store) entity(ref WorkloadRef) *entity {
 
 func (s *Store) putPod(scope Scope, old, p *Pod, now Time) {
 	home := s.home(p)
+	home.setupStale = true
+	home.starts.observe(old, p, now)
 	if old != nil {
 		home.restarts.changed(old, p, now)
 		if old.entity == home {
@@ -181,6 +188,9 @@ func (s *Store) putWorkload(w *Workload, old Object, now Time) {
 	}
 	if !known || otherTemplate(before, w) {
 		s.matches.stale = true
+	}
+	if known && before.Template != nil && reflect.DeepEqual(before.Template, w.Template) {
+		w.Template = before.Template
 	}
 	e.setController(w)
 	for _, o := range s.tables[HorizontalPodAutoscalers] {

@@ -31,6 +31,11 @@ type entity struct {
 	watched      bool   // judged at least once: what begins now was seen to begin
 
 	restarts restartAccount
+	starts   startAccount
+
+	setup        *SetupView // the last one; nil while there is none
+	setupStale   bool       // what it says of the workload or its pods may have changed
+	setupExpires Time       // when time alone changes it
 }
 
 // template is one revision of a workload's pod template.
@@ -44,7 +49,7 @@ type template struct {
 func (e *entity) addPod(p *Pod) {
 	p.entity, p.slot = e, len(e.pods)
 	e.pods = append(e.pods, p)
-	e.dirty = true
+	e.dirty, e.setupStale = true, true
 }
 
 func (e *entity) removePod(p *Pod) {
@@ -54,10 +59,11 @@ func (e *entity) removePod(p *Pod) {
 	e.pods[last] = nil
 	e.pods = e.pods[:last]
 	p.entity = nil
-	e.dirty = true
+	e.dirty, e.setupStale = true, true
 }
 
 func (e *entity) setController(w *Workload) {
+	e.setupStale = true
 	for i, old := range e.controllers {
 		if old.UID == w.UID {
 			e.controllers[i] = w
@@ -75,6 +81,7 @@ func (e *entity) setController(w *Workload) {
 }
 
 func (e *entity) removeController(uid UID) {
+	e.setupStale = true
 	e.controllers = slices.DeleteFunc(e.controllers, func(w *Workload) bool { return w.UID == uid })
 	if len(e.controllers) == 0 {
 		e.damage, e.history = nil, damageHistory{}

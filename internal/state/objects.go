@@ -16,6 +16,7 @@ const (
 	TypeJob         WorkloadType = "job"
 	TypeCronJob     WorkloadType = "cronjob"
 	TypeStaticPod   WorkloadType = "staticpod"
+	TypePod         WorkloadType = "pod" // one without a controller, where it is judged by itself
 )
 
 // WorkloadRef names a workload: the labels namespace, workload and workload_type. Bare pods and Jobs that no CronJob

@@ -51,6 +51,7 @@ type Store struct {
 	leaving     map[Symbol]bool // namespaces that are being deleted
 	matches     selectorMatches
 	summarizer  summarizer
+	setups      setupIndex
 
 	snapshot *Snapshot // the last one, good while neither generation nor time has moved
 }
@@ -60,7 +61,7 @@ func NewStore(options Options) *Store {
 	s := &Store{
 		options: options, scopes: map[Scope]*scopeStatus{}, entities: map[WorkloadRef]*entity{},
 		nodesByName: map[Symbol]*Node{}, reboots: map[Symbol]*rebootAccount{}, services: map[serviceKey]*serviceAccount{},
-		leases: map[UID]*leaseAccount{}, leaving: map[Symbol]bool{},
+		leases: map[UID]*leaseAccount{}, leaving: map[Symbol]bool{}, setups: newSetupIndex(),
 	}
 	s.summarizer.byNode = map[Symbol]int32{}
 	s.recount()
@@ -284,7 +285,7 @@ func (s *Store) observationChanged(k Kind) {
 	if k == Nodes || k == Pods {
 		s.touchAll()
 	}
-	s.matches.stale = true
+	s.matches.stale, s.setups.all = true, true
 	if s.settled.Has(Pods) && !before.Has(Pods) {
 		for _, e := range s.entities {
 			if len(e.controllers) > 0 && s.settled.Has(e.controllers[0].Kind) {

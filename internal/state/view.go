@@ -32,6 +32,7 @@ func (s *Store) Snapshot() *Snapshot {
 	snap.Autoscalers = s.autoscalerViews()
 	snap.CronJobs = s.cronJobViews()
 	snap.Leases = s.leaseViews()
+	snap.Setups = s.setupViews(now)
 	s.snapshot = snap
 	return snap
 }
