@@ -132,7 +132,7 @@ func (s *space) awaitRollout(resources ...string) {
 	s.T.Helper()
 	for _, resource := range resources {
 		kind, name, _ := strings.Cut(resource, "/")
-		timeout := patience + scaled(2*calm)
+		timeout := patience + scaled(3*calm)
 		s.awaitTrue(timeout, "the rollout of "+resource, func(ctx context.Context) (bool, error) {
 			apps := s.Client().AppsV1()
 			switch kind {
