@@ -128,6 +128,9 @@ type SpreadTerm struct {
 	Selector    Selector // nil selects nothing
 	// OtherNamespaces says that the term names namespaces that do not include the pod's own.
 	OtherNamespaces bool
+	// OwnRevision says that the term concerns pods of one revision only (matchLabelKeys has pod-template-hash or
+	// controller-revision-hash): pods of the old template do not stand in the way of the new one's.
+	OwnRevision bool
 }
 
 // DroppedField is a key of a probe that is no field of a Probe.
