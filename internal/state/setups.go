@@ -159,9 +159,9 @@ func (b *setupBuilder) ofEntity(e *entity) *SetupView {
 	return e.setup
 }
 
-// same returns the old view if the new one says the same.
+// same returns the old view if the new one says the same, of the same objects: others refer to them, too.
 func same(old, v *SetupView) *SetupView {
-	if old != nil && reflect.DeepEqual(old, v) {
+	if old != nil && slices.Equal(old.Services, v.Services) && slices.Equal(old.Budgets, v.Budgets) && reflect.DeepEqual(old, v) {
 		return old
 	}
 	return v

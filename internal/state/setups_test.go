@@ -60,6 +60,8 @@ func TestSetupStaysTheSameUntilSomethingOfItChanges(t *testing.T) {
 		{"the pod's status", func() { b.put(pod("web-1", ready)) }, false, nil},
 		{"a Service of another app", func() { b.put(&Service{Meta: meta("other"), Selector: selectorOf("app", "other")}) }, false, nil},
 		{"its Service", func() { b.put(service) }, true, func(v *SetupView) bool { return len(v.Services) == 1 }},
+		{"an equal Service read again", func() { again := *service; b.put(&again) }, true,
+			func(v *SetupView) bool { return v.Services[0] != service }},
 		{"a budget by expression", func() {
 			b.put(&DisruptionBudget{Meta: meta("pdb"), Selector: Selector{{Key: Sym("tier"), Op: OpExists}}})
 		}, true, func(v *SetupView) bool { return len(v.Budgets) == 1 }},
