@@ -62,6 +62,7 @@ type ProbeFact struct {
 type NodeShare struct {
 	Node, Zone Symbol
 	Pods       int32
+	Tainted    bool // it is kept for pods that tolerate its taint: these do, and need not have the choice of other nodes
 }
 
 // Shape is what the nodes offer: nodes that are ready, not cordoned, not leaving and not tainted, and their zones.

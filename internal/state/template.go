@@ -12,8 +12,11 @@ type Template struct {
 	HostNetwork bool
 	RunsToEnd   bool          // restartPolicy is not Always: the pods of Jobs
 	Grace       time.Duration // terminationGracePeriodSeconds
-	Containers  []ContainerSpec
-	Spread      []SpreadTerm
+	// Pinned says that a nodeName, a nodeSelector or a required node affinity leaves it a part of the nodes. The operating system and the
+	// architecture (kubernetes.io/os, kubernetes.io/arch) do not count: all nodes of most clusters have the same.
+	Pinned     bool
+	Containers []ContainerSpec
+	Spread     []SpreadTerm
 	// Dropped are keys of probes that somebody applied and the API server threw away (annotation
 	// kubectl.kubernetes.io/last-applied-configuration).
 	Dropped []DroppedField
