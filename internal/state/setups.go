@@ -198,7 +198,7 @@ func (b *setupBuilder) addPods(v *SetupView, e *entity) {
 	for node, pods := range onNode {
 		share := NodeShare{Node: node, Pods: pods}
 		if n := b.store.nodesByName[node]; n != nil {
-			share.Zone = n.Zone
+			share.Zone, share.Tainted = n.Zone, n.Tainted
 		}
 		v.Placement = append(v.Placement, share)
 	}
