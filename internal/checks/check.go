@@ -136,6 +136,10 @@ type Finding struct {
 type Settings struct {
 	// HotGroups are sets of busy workloads of which no two should share a node.
 	HotGroups []HotGroup
+	// Disabled are ids of checks that are not evaluated.
+	Disabled []string
+	// Exempt are findings that somebody decided to live with.
+	Exempt []Exemption
 }
 
 // HotGroup names workloads that should not share a node.
