@@ -11,6 +11,7 @@ package checks
 import (
 	"slices"
 
+	"stability-exporter/internal/settings"
 	"stability-exporter/internal/state"
 )
 
@@ -94,6 +95,24 @@ func (w *WorkloadSubject) Serving() bool {
 type ContainerSubject struct {
 	WorkloadSubject
 	*state.ContainerSpec
+	inEffect  []state.Setting // found out once for all checks; nil before
+	intervals []settings.Interval
+}
+
+// InEffect returns all settings of the container, those in ConfigMaps included, the one that is in effect last; see settings.Collect.
+func (c *ContainerSubject) InEffect() []state.Setting {
+	if c.inEffect == nil && len(c.Settings)+len(c.References) > 0 {
+		c.inEffect = settings.Collect(c.ContainerSpec, c.ConfigMaps)
+	}
+	return c.inEffect
+}
+
+// Intervals returns what is in effect for every row of the unit table that is set; see settings.Intervals.
+func (c *ContainerSubject) Intervals() []settings.Interval {
+	if c.intervals == nil && len(c.InEffect()) > 0 {
+		c.intervals = settings.Intervals(c.InEffect())
+	}
+	return c.intervals
 }
 
 // ProbeSubject is a probe of a container.

@@ -58,7 +58,8 @@ type IntervalFact struct {
 	Container string
 	Key       string // canonical name of the property
 	Effective time.Duration
-	Likely    time.Duration // what was probably meant; zero where nothing speaks against the effective value
+	Slip      bool          // this is hardly what was meant
+	Likely    time.Duration // what was probably meant; zero when that cannot be told
 }
 
 // part is what was said of some of the subjects.

@@ -32,6 +32,7 @@ func (r *workloadRun) evaluate(setup *state.SetupView) *part {
 	for r.at = 0; r.at < len(r.checks); r.at++ {
 		r.resume()
 	}
+	r.intervals()
 	return r.result
 }
 
@@ -96,5 +97,18 @@ func (r *workloadRun) checkProbes(c *Check) {
 func (r *workloadRun) take(v Verdict, container string) {
 	if v.Level != Fine {
 		r.found(r.result, r.at, v, r.workload.Ref, container, &r.workload.Ignore)
+	}
+}
+
+// intervals notes what is in effect for the intervals that are set. The checks of intervals ask the same, and tell if it panics.
+func (r *workloadRun) intervals() {
+	defer func() { _ = recover() }()
+	for i := range r.containers {
+		c := &r.containers[i]
+		for _, interval := range c.Intervals() {
+			r.result.intervals = append(r.result.intervals, IntervalFact{
+				Ref: r.workload.Ref, Container: c.Name.String(), Key: interval.Row.Key, Effective: interval.Effective, Slip: interval.Slip, Likely: interval.Likely,
+			})
+		}
 	}
 }
