@@ -38,3 +38,6 @@ type scopeStatus struct {
 	everSynced  bool // restart counts of unknown pods are then known to be new
 	lastEvent   Time
 }
+
+// ObservedKinds returns the kinds that are observed.
+func (s *Snapshot) ObservedKinds() Kinds { return s.observed & (1<<kindCount - 1) }

@@ -29,9 +29,6 @@ type Snapshot struct {
 // Observed reports whether every one of the kinds is observed: synchronised at least once and still permitted.
 func (s *Snapshot) Observed(kinds Kinds) bool { return s.observed&kinds == kinds }
 
-// ObservedKinds returns the kinds that are observed.
-func (s *Snapshot) ObservedKinds() Kinds { return s.observed & (1<<kindCount - 1) }
-
 // Pending returns those of the kinds of which it is not known yet whether they can be observed: neither synchronised nor
 // found to be forbidden or not served. A kind that the source has not announced is one of them: it has not begun.
 func (s *Snapshot) Pending(kinds Kinds) Kinds {
