@@ -28,7 +28,9 @@ func convertNode(n *corev1.Node, _ convertOptions) *state.Node {
 	}
 	_, node.ExcludedFromDisruption = n.Labels[excludeDisruptionLabel]
 	for i := range n.Spec.Taints {
-		node.Leaving = node.Leaving || announcesRemoval(n.Spec.Taints[i].Key)
+		taint := &n.Spec.Taints[i]
+		node.Leaving = node.Leaving || announcesRemoval(taint.Key)
+		node.Tainted = node.Tainted || taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
 	}
 	for i := range n.Status.Conditions[:min(len(n.Status.Conditions), maxNodeConditions)] {
 		c := &n.Status.Conditions[i]

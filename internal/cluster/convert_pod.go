@@ -14,7 +14,7 @@ import (
 // maxContainers bounds the containers of each list of a pod, because matching them with their statuses is quadratic.
 const maxContainers = 256
 
-func convertPod(p *corev1.Pod, _ convertOptions) *state.Pod {
+func convertPod(p *corev1.Pod, options convertOptions) *state.Pod {
 	revision, ok := p.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
 	if !ok {
 		revision = p.Labels[appsv1.ControllerRevisionHashLabelKey]
@@ -32,6 +32,9 @@ func convertPod(p *corev1.Pod, _ convertOptions) *state.Pod {
 	}
 	for i := range p.Status.Conditions {
 		podCondition(pod, &p.Status.Conditions[i])
+	}
+	if owner := pod.Owner.Kind.String(); owner == "" || owner == "Node" { // the second are mirror pods
+		pod.Template, pod.Ignore = template(&p.ObjectMeta, inPod, p.Labels, &p.Spec, options), ignore(&p.ObjectMeta)
 	}
 	return pod
 }
@@ -84,11 +87,7 @@ func containers(p *corev1.Pod) []state.Container {
 	apps := p.Spec.Containers[:min(len(p.Spec.Containers), maxContainers)]
 	all := make([]state.Container, 0, len(inits)+len(apps))
 	for i := range inits {
-		t := state.InitContainer
-		if deref(inits[i].RestartPolicy, "") == corev1.ContainerRestartPolicyAlways {
-			t = state.SidecarContainer
-		}
-		all = append(all, container(t, &inits[i], p.Status.InitContainerStatuses))
+		all = append(all, container(initType(&inits[i]), &inits[i], p.Status.InitContainerStatuses))
 	}
 	for i := range apps {
 		all = append(all, container(state.AppContainer, &apps[i], p.Status.ContainerStatuses))
@@ -133,7 +132,8 @@ func containerStatus(c *state.Container, s *corev1.ContainerStatus) {
 	c.Started = deref(s.Started, c.State == state.StateRunning && !c.HasStart)
 	if last := s.LastTerminationState.Terminated; last != nil {
 		c.Last = state.Termination{
-			Reason: reason(last.Reason), ExitCode: last.ExitCode, Finished: moment(last.FinishedAt.Time),
+			Reason: reason(last.Reason), ExitCode: last.ExitCode,
+			Started: moment(last.StartedAt.Time), Finished: moment(last.FinishedAt.Time),
 		}
 	}
 }
@@ -144,10 +144,13 @@ func registry(image string) string {
 	const implied = "docker.io"
 	host, _, found := strings.Cut(image, "/")
 	switch {
-	case !found || !strings.ContainsAny(host, ".:") && host != "localhost", host == "index.docker.io":
+	case !found || !isHost(host), host == "index.docker.io":
 		return implied
 	case len(host) > maxName || strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_[]") != "":
 		return "invalid"
 	}
 	return strings.ToLower(host)
 }
+
+// isHost tells a registry from the first part of a repository.
+func isHost(first string) bool { return strings.ContainsAny(first, ".:") || first == "localhost" }

@@ -46,7 +46,7 @@ const examplePod = `{
    {"name": "migrate", "state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-02T03:04:11Z"}}}],
   "containerStatuses": [
    {"name": "main", "restartCount": 7, "started": true, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-02T03:04:12Z"}}}],
+    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "startedAt": "2026-01-02T03:04:11Z", "finishedAt": "2026-01-02T03:04:12Z"}}}],
   "ephemeralContainerStatuses": [{"name": "debugger", "restartCount": 9}]
  }
 }`
@@ -99,7 +99,7 @@ func TestConvertPod(t *testing.T) {
 				State: state.StateTerminated, Reason: state.Sym("Completed"), Since: clock("03:04:11")},
 			{Name: state.Sym("main"), Registry: state.Sym("reg:5000"), HasReady: true, Restarts: 7, Started: true,
 				State: state.StateWaiting, Reason: state.Sym("CrashLoopBackOff"),
-				Last: state.Termination{Reason: state.Sym("OOMKilled"), ExitCode: 137, Finished: clock("03:04:12")}},
+				Last: state.Termination{Reason: state.Sym("OOMKilled"), ExitCode: 137, Started: clock("03:04:11"), Finished: clock("03:04:12")}},
 			{Name: state.Sym("new"), Registry: state.Sym("localhost")},
 		},
 	}
@@ -151,7 +151,8 @@ func TestRegistry(t *testing.T) {
 }
 
 func TestConvertPodWithoutAnything(t *testing.T) {
-	compare(t, convertPod(&corev1.Pod{}, convertOptions{}), &state.Pod{Containers: []state.Container{}})
+	compare(t, convertPod(&corev1.Pod{}, convertOptions{}), &state.Pod{Containers: []state.Container{},
+		Template: &state.Template{Grace: 30 * time.Second, Containers: []state.ContainerSpec{}}})
 }
 
 // FuzzConvertPod looks for panics and for values outside the range that package state relies on.

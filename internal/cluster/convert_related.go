@@ -8,19 +8,30 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"stability-exporter/internal/state"
 )
 
-func convertCronJob(c *batchv1.CronJob, _ convertOptions) *state.CronJob {
-	return &state.CronJob{Meta: identity(c), Suspended: deref(c.Spec.Suspend, false)}
+func convertCronJob(c *batchv1.CronJob, options convertOptions) *state.CronJob {
+	pods := &c.Spec.JobTemplate.Spec.Template
+	cron := &state.CronJob{
+		Meta: identity(c), Suspended: deref(c.Spec.Suspend, false), Ignore: ignore(&c.ObjectMeta),
+		Template: template(&c.ObjectMeta, inCronJob, pods.Labels, &pods.Spec, options),
+	}
+	cron.Template.RunsToEnd = true
+	return cron
 }
 
-func convertJob(j *batchv1.Job, _ convertOptions) *state.Job {
+func convertJob(j *batchv1.Job, options convertOptions) *state.Job {
 	job := &state.Job{Meta: identity(j), Active: count(j.Status.Active), Finished: momentOf(j.Status.CompletionTime)}
+	if job.Owner.Kind.String() != "CronJob" {
+		pods := &j.Spec.Template
+		job.Template, job.Ignore = template(&j.ObjectMeta, inTemplate, pods.Labels, &pods.Spec, options), ignore(&j.ObjectMeta)
+		job.Template.RunsToEnd = true
+	}
 	for i := range j.Status.Conditions {
 		c := &j.Status.Conditions[i]
 		if c.Status != corev1.ConditionTrue || c.Type != batchv1.JobComplete && c.Type != batchv1.JobFailed {
@@ -68,44 +79,18 @@ func convertBudget(b *policyv1.PodDisruptionBudget, options convertOptions) *sta
 		DesiredHealthy:     count(s.DesiredHealthy),
 		ExpectedPods:       count(s.ExpectedPods),
 		SyncFailed:         allowed.Reason == policyv1.SyncFailedReason,
+		MinAvailable:       written(b.Spec.MinAvailable),
+		MaxUnavailable:     written(b.Spec.MaxUnavailable),
+		Ignore:             ignore(&b.ObjectMeta),
 	}
 }
 
-func convertService(s *corev1.Service, _ convertOptions) *state.Service {
-	service := &state.Service{Meta: identity(s), Portless: len(s.Spec.Ports) == 0}
-	if s.Spec.Type != corev1.ServiceTypeExternalName {
-		service.Selector = state.SelectorFromMap(s.Spec.Selector)
+// written converts a limit of a PodDisruptionBudget; nil is one that is not written, or that the API would refuse.
+func written(v *intstr.IntOrString) *state.IntOrPercent {
+	unreadable := state.IntOrPercent{Value: -1}
+	limit := intOrPercent(v, unreadable)
+	if limit == unreadable {
+		return nil
 	}
-	return service
-}
-
-// maxEndpoints is what the API accepts in one EndpointSlice.
-const maxEndpoints = 1000
-
-func convertEndpointSlice(e *discoveryv1.EndpointSlice, _ convertOptions) *state.EndpointSlice {
-	slice := &state.EndpointSlice{
-		Meta:     identity(e),
-		Service:  name(e.Labels[discoveryv1.LabelServiceName]),
-		HasPorts: len(e.Ports) > 0,
-	}
-	for i := range e.Endpoints[:min(len(e.Endpoints), maxEndpoints)] {
-		endpoint := &e.Endpoints[i]
-		target := ""
-		switch {
-		case endpoint.TargetRef != nil && endpoint.TargetRef.UID != "":
-			target = string(endpoint.TargetRef.UID)
-		case len(endpoint.Addresses) > 0:
-			target = endpoint.Addresses[0]
-		default:
-			continue
-		}
-		// The API reads an absent ready as true and an absent serving (before 1.22) as equal to ready.
-		ready := deref(endpoint.Conditions.Ready, true)
-		slice.Endpoints = append(slice.Endpoints, state.Endpoint{
-			Target:      state.ParseUID(target),
-			Serving:     deref(endpoint.Conditions.Serving, ready),
-			Terminating: deref(endpoint.Conditions.Terminating, false),
-		})
-	}
-	return slice
+	return &limit
 }

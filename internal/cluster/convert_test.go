@@ -28,6 +28,16 @@ func named(name string) state.Meta {
 const head = `"metadata": {"name": "web", "namespace": "shop", "uid": "u", "generation": 4, "labels": {"team": "a", "x": "y"},
  "annotations": {"deployment.kubernetes.io/revision": "7"}}`
 
+// withoutTemplate takes the template off, which has tests of its own.
+func withoutTemplate(t *testing.T, w *state.Workload) *state.Workload {
+	t.Helper()
+	if w.Template == nil || w.Template.Grace != w.TerminationGrace || w.Template.Labels != w.TemplateLabels {
+		t.Errorf("the template is %+v", w.Template)
+	}
+	w.Template = nil
+	return w
+}
+
 func TestConvertDeployment(t *testing.T) {
 	quarter := state.IntOrPercent{Value: 25, Percent: true}
 	base := func(change func(*state.Workload)) *state.Workload {
@@ -77,7 +87,8 @@ func TestConvertDeployment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := decode[appsv1.Deployment](t, "{"+head+test.body+"}")
-			compare(t, convertDeployment(d, convertOptions{Live: test.live, WorkloadLabels: []string{"team", "absent"}}), test.want)
+			got := convertDeployment(d, convertOptions{Live: test.live, WorkloadLabels: []string{"team", "absent"}})
+			compare(t, withoutTemplate(t, got), test.want)
 		})
 	}
 }
@@ -85,14 +96,14 @@ func TestConvertDeployment(t *testing.T) {
 func TestConvertOtherWorkloads(t *testing.T) {
 	sts := decode[appsv1.StatefulSet](t, `{`+head+`, "spec": {"updateStrategy": {"rollingUpdate": {"partition": 2}}},
 	 "status": {"replicas": 3, "updateRevision": "web-2", "currentRevision": "web-1"}}`)
-	compare(t, convertStatefulSet(sts, convertOptions{}), &state.Workload{
+	compare(t, withoutTemplate(t, convertStatefulSet(sts, convertOptions{})), &state.Workload{
 		Meta: named("web"), Kind: state.StatefulSets, Generation: 4, Desired: 1, Current: 3, HasStatus: true, Partition: 2,
 		MaxUnavailable: state.IntOrPercent{Value: 1}, TerminationGrace: 30 * time.Second,
 		CurrentRevision: state.Sym("web-1"), UpdateRevision: state.Sym("web-2"),
 	})
 	ds := decode[appsv1.DaemonSet](t, `{`+head+`, "spec": {"updateStrategy": {"type": "OnDelete"}}, "status": {"desiredNumberScheduled": 5,
 	 "currentNumberScheduled": 4, "updatedNumberScheduled": 3, "numberReady": 2, "numberAvailable": 1}}`)
-	compare(t, convertDaemonSet(ds, convertOptions{}), &state.Workload{
+	compare(t, withoutTemplate(t, convertDaemonSet(ds, convertOptions{})), &state.Workload{
 		Meta: named("web"), Kind: state.DaemonSets, Generation: 4, Desired: 5, Current: 4, Updated: 3, Ready: 2, Available: 1,
 		HasStatus: true, Strategy: state.OnDelete, TerminationGrace: 30 * time.Second,
 	})
@@ -105,7 +116,7 @@ func TestConvertOtherWorkloads(t *testing.T) {
 	want := &state.Workload{Meta: named("web"), Kind: state.ReplicaSets, Generation: 4, Desired: 2, Current: 2, Updated: 2, Ready: 1,
 		HasStatus: true, Strategy: state.OnDelete, TerminationGrace: 30 * time.Second}
 	want.Owner = state.Owner{Kind: state.Sym("Rollout"), Name: state.Sym("r"), UID: state.ParseUID("r")}
-	compare(t, convertFreeReplicaSet(free, convertOptions{}), want)
+	compare(t, withoutTemplate(t, convertFreeReplicaSet(free, convertOptions{})), want)
 	free.OwnerReferences[0].Kind = "Deployment"
 	if got := convertFreeReplicaSet(free, convertOptions{}); got != nil {
 		t.Errorf("a Deployment's ReplicaSet became the workload %+v", got)
@@ -173,12 +184,17 @@ func TestConvertLease(t *testing.T) {
 func TestConvertBatch(t *testing.T) {
 	job := decode[batchv1.Job](t, `{`+head+`, "status": {"active": 1, "conditions": [{"type": "SuccessCriteriaMet", "status": "True"},
 	 {"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-02T01:00:00Z"}]}}`)
-	compare(t, convertJob(job, convertOptions{}), &state.Job{Meta: named("web"), Active: 1, Failed: true, Finished: clock("01:00:00")})
+	ends := &state.Template{RunsToEnd: true, Grace: 30 * time.Second, Containers: []state.ContainerSpec{}}
+	compare(t, convertJob(job, convertOptions{}),
+		&state.Job{Meta: named("web"), Active: 1, Failed: true, Finished: clock("01:00:00"), Template: ends})
 	job = decode[batchv1.Job](t, `{`+head+`, "status": {"completionTime": "2026-01-02T02:00:00Z", "conditions": [{"type": "Complete",
 	 "status": "True", "lastTransitionTime": "2026-01-02T02:00:01Z"}, {"type": "Failed", "status": "False"}]}}`)
-	compare(t, convertJob(job, convertOptions{}), &state.Job{Meta: named("web"), Finished: clock("02:00:00")})
+	job.OwnerReferences = []metav1.OwnerReference{{Kind: "CronJob", Name: "c", UID: "c", Controller: new(true)}}
+	want := &state.Job{Meta: named("web"), Finished: clock("02:00:00")}
+	want.Owner = state.Owner{Kind: state.Sym("CronJob"), Name: state.Sym("c"), UID: state.ParseUID("c")}
+	compare(t, convertJob(job, convertOptions{}), want)
 	cron := decode[batchv1.CronJob](t, `{`+head+`, "spec": {"suspend": true}}`)
-	compare(t, convertCronJob(cron, convertOptions{}), &state.CronJob{Meta: named("web"), Suspended: true})
+	compare(t, convertCronJob(cron, convertOptions{}), &state.CronJob{Meta: named("web"), Suspended: true, Template: ends})
 }
 
 func TestConvertAutoscalerAndBudget(t *testing.T) {
@@ -229,7 +245,7 @@ func TestConvertSelector(t *testing.T) {
 func TestConvertService(t *testing.T) {
 	service := decode[corev1.Service](t, `{`+head+`, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}`)
 	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Selector: state.Selector{
-		{Key: state.Sym("app"), Op: state.OpIn, Values: []state.Symbol{state.Sym("web")}}}})
+		{Key: state.Sym("app"), Op: state.OpIn, Values: []state.Symbol{state.Sym("web")}}}, Ports: []state.ServicePort{{Port: 80, Target: 80}}})
 	service.Spec.Type, service.Spec.Ports = corev1.ServiceTypeExternalName, nil
 	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true})
 

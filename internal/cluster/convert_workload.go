@@ -20,14 +20,17 @@ const (
 	defaultTerminationGrace = 30
 )
 
-func workload(k state.Kind, m *metav1.ObjectMeta, template *corev1.PodTemplateSpec, options convertOptions) *state.Workload {
+func workload(k state.Kind, m *metav1.ObjectMeta, pods *corev1.PodTemplateSpec, options convertOptions) *state.Workload {
+	t := template(m, inTemplate, pods.Labels, &pods.Spec, options)
 	return &state.Workload{
 		Meta:             identity(m),
 		Kind:             k,
 		Generation:       m.Generation,
-		TerminationGrace: seconds(deref(template.Spec.TerminationGracePeriodSeconds, defaultTerminationGrace)),
-		TemplateLabels:   labels(template.Labels),
+		TerminationGrace: t.Grace,
+		TemplateLabels:   t.Labels,
 		Info:             info(m.Labels, options.WorkloadLabels),
+		Template:         t,
+		Ignore:           ignore(m),
 	}
 }
 
@@ -115,10 +118,10 @@ func convertDaemonSet(d *appsv1.DaemonSet, options convertOptions) *state.Worklo
 // convertFreeReplicaSet converts a whole ReplicaSet as a workload of its own. It returns nil for one that a Deployment
 // controls: that Deployment is the workload.
 func convertFreeReplicaSet(d *appsv1.ReplicaSet, options convertOptions) *state.Workload {
-	w := workload(state.ReplicaSets, &d.ObjectMeta, &d.Spec.Template, options)
-	if controlledByDeployment(&w.Meta) {
+	if m := identity(d); controlledByDeployment(&m) {
 		return nil
 	}
+	w := workload(state.ReplicaSets, &d.ObjectMeta, &d.Spec.Template, options)
 	w.Desired = count(deref(d.Spec.Replicas, 1))
 	w.MinReady = seconds(int64(d.Spec.MinReadySeconds))
 	w.Strategy = state.OnDelete // a ReplicaSet by itself never replaces pods of an old template

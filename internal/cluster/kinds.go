@@ -56,6 +56,8 @@ type convertOptions struct {
 	Live bool
 	// WorkloadLabels are the keys of the object labels that become state.Workload.Info.
 	WorkloadLabels []string
+	// Document is the JSON of a plain manifest, with the fields that the API server would drop.
+	Document string
 }
 
 const (

@@ -256,21 +256,24 @@ func (f *fileReader) decode(row kind, self typeMeta, text []byte) error {
 	}
 	f.seen |= state.KindSet(row.Kind)
 	if f.options.wants(row, o.GetNamespace()) {
-		f.put(row, decoded, o)
+		f.put(row, decoded, o, text)
 	}
 	return nil
 }
 
 // put converts a decoded object and keeps it unless the picture holds a newer one.
-func (f *fileReader) put(row kind, decoded runtime.Object, o metav1.Object) {
+func (f *fileReader) put(row kind, decoded runtime.Object, o metav1.Object, text []byte) {
+	options := convertOptions{WorkloadLabels: f.options.WorkloadLabels}
 	if o.GetUID() == "" { // a plain manifest; the same object has the same identity in every reading
 		o.SetUID(types.UID(row.Name + "/" + o.GetNamespace() + "/" + o.GetName()))
+		if bytes.Contains(text, []byte(`Probe"`)) {
+			options.Document = string(text)
+		}
 	}
 	version, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if err != nil {
 		version = 0
 	}
-	options := convertOptions{WorkloadLabels: f.options.WorkloadLabels}
 	m := manifestObject{version: version, object: row.Convert(decoded, options)}
 	if set, ok := decoded.(*appsv1.ReplicaSet); ok {
 		m.workload = convertFreeReplicaSet(set, options)
