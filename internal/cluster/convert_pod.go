@@ -34,7 +34,9 @@ func convertPod(p *corev1.Pod, options convertOptions) *state.Pod {
 		podCondition(pod, &p.Status.Conditions[i])
 	}
 	if owner := pod.Owner.Kind.String(); owner == "" || owner == "Node" { // the second are mirror pods
-		pod.Template, pod.Ignore = template(&p.ObjectMeta, inPod, p.Labels, &p.Spec, options), ignore(&p.ObjectMeta)
+		pod.Alone = &state.Alone{
+			Template: template(&p.ObjectMeta, inPod, p.Labels, &p.Spec, options), Ignore: ignore(&p.ObjectMeta),
+		}
 	}
 	return pod
 }

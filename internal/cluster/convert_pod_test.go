@@ -152,7 +152,7 @@ func TestRegistry(t *testing.T) {
 
 func TestConvertPodWithoutAnything(t *testing.T) {
 	compare(t, convertPod(&corev1.Pod{}, convertOptions{}), &state.Pod{Containers: []state.Container{},
-		Template: &state.Template{Grace: 30 * time.Second, Containers: []state.ContainerSpec{}}})
+		Alone: &state.Alone{Template: &state.Template{Grace: 30 * time.Second, Containers: []state.ContainerSpec{}}}})
 }
 
 // FuzzConvertPod looks for panics and for values outside the range that package state relies on.

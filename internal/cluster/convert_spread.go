@@ -5,14 +5,14 @@ package cluster
 import (
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"stability-exporter/internal/state"
 )
 
-// spread converts what a template of the namespace asks of the places of its pods. Keys of matchLabelKeys narrow a
-// selector down to pods of one revision, which makes no difference to whether it selects the pod's own workload.
+// spread converts what a template of the namespace asks of the places of its pods.
 func spread(spec *corev1.PodSpec, namespace string) []state.SpreadTerm {
 	var terms []state.SpreadTerm
 	if spec.Affinity != nil && spec.Affinity.PodAntiAffinity != nil {
@@ -31,6 +31,7 @@ func spread(spec *corev1.PodSpec, namespace string) []state.SpreadTerm {
 		c := &constraints[i]
 		term := state.SpreadTerm{
 			Kind: state.SpreadDoNotSchedule, TopologyKey: state.Sym(text(c.TopologyKey, maxLabelKey)), Selector: selector(c.LabelSelector),
+			OwnRevision: ownRevision(c.MatchLabelKeys),
 		}
 		if c.WhenUnsatisfiable == corev1.ScheduleAnyway {
 			term.Kind = state.SpreadScheduleAnyway
@@ -43,8 +44,46 @@ func spread(spec *corev1.PodSpec, namespace string) []state.SpreadTerm {
 func affinityTerm(kind state.SpreadKind, t *corev1.PodAffinityTerm, namespace string) state.SpreadTerm {
 	return state.SpreadTerm{
 		Kind: kind, TopologyKey: state.Sym(text(t.TopologyKey, maxLabelKey)), Selector: selector(t.LabelSelector),
-		OtherNamespaces: leavesOut(t, namespace),
+		OtherNamespaces: leavesOut(t, namespace), OwnRevision: ownRevision(t.MatchLabelKeys),
 	}
+}
+
+// ownRevision reports whether keys whose values a pod shares with those that a term concerns tell revisions apart. Other
+// keys make no difference to whether it selects the pods of its own workload.
+func ownRevision(matchLabelKeys []string) bool {
+	return slices.Contains(matchLabelKeys, appsv1.DefaultDeploymentUniqueLabelKey) ||
+		slices.Contains(matchLabelKeys, appsv1.ControllerRevisionHashLabelKey)
+}
+
+// pinned reports whether a nodeName, a nodeSelector or a required node affinity leaves pods a part of the nodes.
+func pinned(spec *corev1.PodSpec) bool {
+	if spec.NodeName != "" {
+		return true
+	}
+	for key := range spec.NodeSelector {
+		if !isPlatform(key) {
+			return true
+		}
+	}
+	if spec.Affinity == nil || spec.Affinity.NodeAffinity == nil || spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return false
+	}
+	// A node need only match one of the terms.
+	terms := spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+	return !slices.ContainsFunc(terms, func(t corev1.NodeSelectorTerm) bool {
+		narrows := func(r corev1.NodeSelectorRequirement) bool { return !isPlatform(r.Key) }
+		return len(t.MatchExpressions) > 0 && len(t.MatchFields) == 0 && !slices.ContainsFunc(t.MatchExpressions, narrows)
+	})
+}
+
+// isPlatform reports whether a label of nodes tells the operating system or the architecture, which all nodes of most
+// clusters have in common.
+func isPlatform(key string) bool {
+	switch key {
+	case corev1.LabelOSStable, corev1.LabelArchStable, "beta.kubernetes.io/os", "beta.kubernetes.io/arch":
+		return true
+	}
+	return false
 }
 
 // leavesOut reports whether a term surely does not mean the namespace. It means its own unless it names others. Of a

@@ -33,6 +33,7 @@ func template(m *metav1.ObjectMeta, path templatePath, podLabels map[string]stri
 		HostNetwork: spec.HostNetwork,
 		RunsToEnd:   spec.RestartPolicy == corev1.RestartPolicyNever || spec.RestartPolicy == corev1.RestartPolicyOnFailure,
 		Grace:       seconds(deref(spec.TerminationGracePeriodSeconds, defaultTerminationGrace)),
+		Pinned:      pinned(spec),
 		Spread:      spread(spec, m.Namespace),
 		Dropped:     droppedFields(m, path, options),
 	}
@@ -127,7 +128,7 @@ func quantity(list corev1.ResourceList, of corev1.ResourceName) state.Quantity {
 
 // milli returns a quantity in thousandths, rounded up, between zero and math.MaxInt64.
 func milli(q *resource.Quantity) int64 {
-	if q.CmpInt64(math.MaxInt64/1000) >= 0 {
+	if q.CmpInt64(math.MaxInt64/1000) > 0 {
 		return math.MaxInt64
 	}
 	return max(q.MilliValue(), 0)
