@@ -8,17 +8,18 @@ type Snapshot struct {
 	Now        Time
 	Generation uint64 // grows with every change of the store; equal generations and equal Now mean equal snapshots
 
-	Workloads   []WorkloadView   // with a controller object: Deployments, StatefulSets, DaemonSets, free ReplicaSets
-	Restarts    []RestartView    // every workload that has or had pods, CronJobs and the folded "" included
-	Nodes       []NodeView       // needs Nodes
-	Zones       []ZoneView       // needs Nodes
-	Services    []ServiceView    // those with a selector; needs Services, and EndpointSlices for what is said of their endpoints
-	Budgets     []BudgetView     // needs PodDisruptionBudgets
-	Autoscalers []AutoscalerView // needs HorizontalPodAutoscalers
-	CronJobs    []CronJobView    // needs CronJobs and Jobs
-	Leases      []LeaseView      // needs Leases
-	Resources   []ResourceView   // how well each kind is observed
-	Setups      []*SetupView     // everything that makes pods, by its template
+	Workloads   []WorkloadView    // with a controller object: Deployments, StatefulSets, DaemonSets, free ReplicaSets
+	Restarts    []RestartView     // every workload that has or had pods, CronJobs and the folded "" included
+	Nodes       []NodeView        // needs Nodes
+	Zones       []ZoneView        // needs Nodes
+	Services    []ServiceView     // those with a selector; needs Services, and EndpointSlices for what is said of their endpoints
+	Budgets     []BudgetView      // needs PodDisruptionBudgets
+	Autoscalers []AutoscalerView  // needs HorizontalPodAutoscalers
+	CronJobs    []CronJobView     // needs CronJobs and Jobs
+	Leases      []LeaseView       // needs Leases
+	Resources   []ResourceView    // how well each kind is observed
+	Setups      []*SetupView      // everything that makes pods, by its template
+	Middleware  []*MiddlewareView // the last probe of each target; nil where no middleware is probed
 
 	// Inspected is when MarkInspected was last called; zero means never, and RestartView.SinceInspection means nothing.
 	Inspected Time
