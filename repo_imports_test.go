@@ -55,7 +55,11 @@ func limited() []struct {
 		why    string
 	}{
 		{"internal/state", []string{"std"}, []string{"net", "os", "log", "io/ioutil", "testing"}, "the model is data and arithmetic"},
-		{"collectors", []string{"std", module + "/internal/state", "github.com/prometheus/client_golang", "github.com/go-kit/log"},
+		{"internal/settings", []string{"std", module + "/internal/state", "go.yaml.in/yaml/v3"},
+			[]string{"net", "os", "log", "io/ioutil", "testing"}, "what somebody wrote is read from texts, not from files"},
+		{"internal/checks", []string{"std", module + "/internal/state", module + "/internal/settings"},
+			[]string{"net", "os", "log", "io/ioutil", "testing"}, "checks are pure functions of what they are shown"},
+		{"collectors", []string{"std", module + "/internal/state", module + "/internal/checks", "github.com/prometheus/client_golang", "github.com/go-kit/log"},
 			[]string{"net", "os", "log", "io/ioutil", "testing"}, "collectors are pure functions of a snapshot and do no input or output"},
 		{".", []string{"os", module + "/exporter"}, nil, "main hands over to package exporter and does nothing else"},
 	}
@@ -291,6 +295,9 @@ func importCases(source func(string) string) []ruleCase {
 		{"exporter/bad_test.go": importing("sigs.k8s.io/yaml"), "exporter/log.go": importing("log/slog"), "exporter/bad.go": importing("log/slog")},
 		{"internal/state/bad.go": importing("github.com/go-kit/log"), "internal/state/bad2.go": importing("net/http"), "internal/state/good.go": importing("time", "encoding/binary")},
 		{"collectors/bad.go": importing("os"), "collectors/bad2.go": importing("stability-exporter/internal/cluster"), "collectors/good.go": importing("stability-exporter/internal/state", "github.com/go-kit/log"), "collectors/good_test.go": importing("os")},
+		{"internal/checks/bad.go": importing("stability-exporter/internal/cluster"), "internal/checks/bad2.go": importing("os"), "internal/checks/good.go": importing("regexp", "stability-exporter/internal/settings")},
+		{"internal/settings/bad.go": importing("stability-exporter/internal/checks"), "internal/settings/bad2.go": importing("net/url"), "internal/settings/good.go": importing("go.yaml.in/yaml/v3", "encoding/json")},
+		{"collectors/bad.go": importing("stability-exporter/internal/settings"), "collectors/good.go": importing("stability-exporter/internal/checks")},
 		{"internal/cluster/bad.go": importing("stability-exporter/collectors"), "exporter/good.go": importing("stability-exporter/collectors", "stability-exporter/internal/cluster")},
 		{"exporter/bad.go": importing("stability-exporter/internal/scenario"), "exporter/good_test.go": importing("stability-exporter/internal/scenario")},
 		{"bad.go": importing("os", "stability-exporter/collectors"), "main.go": importing("os", "stability-exporter/exporter")},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/go-kit/log"
 
@@ -19,15 +20,15 @@ func BenchmarkAll(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	emitters := make([]*Emitter, len(specs))
+	emitters, collectors := make([]*Emitter, len(specs)), make([]Collector, len(specs))
 	for i, spec := range specs {
-		emitters[i] = NewEmitter(spec.Families)
+		emitters[i], collectors[i] = NewEmitter(spec.Families), spec.New(log.NewNopLogger())
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		for i, spec := range specs {
+		for i, c := range collectors {
 			emitters[i].Reset()
-			if err := spec.New(log.NewNopLogger()).Collect(s, emitters[i]); err != nil {
+			if err := c.Collect(s, emitters[i]); err != nil {
 				b.Fatal(err)
 			}
 			if _, err := emitters[i].WriteTo(io.Discard); err != nil {
@@ -62,9 +63,47 @@ func typicalSnapshot(n int) *state.Snapshot {
 		s.Restarts = append(s.Restarts, state.RestartView{
 			Ref: ref, Containers: []state.ContainerRestarts{{Name: "app"}},
 		})
-		s.Services = append(s.Services, state.ServiceView{Namespace: "production", Name: name, ReadyEndpoints: 6})
+		setup := carefulSetup(ref)
+		s.Setups = append(s.Setups, setup)
+		s.Services = append(s.Services, state.ServiceView{Namespace: "production", Name: name, Object: setup.Services[0], ReadyEndpoints: 6})
+		s.Budgets = append(s.Budgets, state.BudgetView{Namespace: "production", Name: name, Object: setup.Budgets[0]})
 	}
 	return s
+}
+
+// carefulSetup is what a careful team writes: six replicas in three zones, all three probes, equal requests and limits, a pinned
+// image, a Service and a budget.
+func carefulSetup(ref state.WorkloadRef) *state.SetupView {
+	ask := func(path string, failure int32) *state.Probe {
+		return &state.Probe{Handler: state.HandlerHTTP, Path: state.Sym(path), PortName: state.Sym("http"),
+			Period: 10 * time.Second, Timeout: time.Second, Success: 1, Failure: failure}
+	}
+	size := state.Resources{CPU: state.Quantity{Set: true, Milli: 1000}, Memory: state.Quantity{Set: true, Milli: 1000 << 30}}
+	labels := map[string]string{"app": ref.Name.String()}
+	selector := state.SelectorFromMap(labels)
+	setup := &state.SetupView{
+		Ref: ref, Kind: state.Deployments, Desired: 6, Pods: 6, Ready: 6, Cluster: &state.Shape{Schedulable: 30, Zones: 3},
+		MaxUnavailable: state.IntOrPercent{Value: 25, Percent: true}, MaxSurge: state.IntOrPercent{Value: 25, Percent: true},
+		ProgressDeadline: 10 * time.Minute,
+		Services: []*state.Service{{Meta: state.Meta{Namespace: ref.Namespace, Name: ref.Name.String()}, Selector: selector,
+			Ports: []state.ServicePort{{Port: 80, TargetName: state.Sym("http")}}}},
+		Budgets: []*state.DisruptionBudget{{Meta: state.Meta{Namespace: ref.Namespace, Name: ref.Name.String()}, Selector: selector,
+			MaxUnavailable: &state.IntOrPercent{Value: 1}, HasStatus: true, DisruptionsAllowed: 1, CurrentHealthy: 6, DesiredHealthy: 5, ExpectedPods: 6}},
+		Template: &state.Template{
+			Labels: state.MakeLabels(labels), Grace: 30 * time.Second,
+			Containers: []state.ContainerSpec{{
+				Name: state.Sym("app"), Image: state.Image{Repository: state.Sym("example/app"), Tag: state.Sym("1.4.2")},
+				Ports: []state.Port{{Name: state.Sym("http"), Number: 8080}}, Requests: size, Limits: size,
+				Liveness: ask("/livez", 3), Readiness: ask("/readyz", 3), Startup: ask("/livez", 30),
+				PreStop: state.Hook{Native: true, Sleep: 5 * time.Second},
+			}},
+			Spread: []state.SpreadTerm{{Kind: state.AntiAffinityPreferred, TopologyKey: state.Sym("kubernetes.io/hostname"), Selector: selector}},
+		},
+	}
+	for i := range 6 {
+		setup.Placement = append(setup.Placement, state.NodeShare{Node: state.Sym(fmt.Sprintf("node-%d", i)), Zone: state.Sym(fmt.Sprintf("zone-%d", i%3)), Pods: 1})
+	}
+	return setup
 }
 
 // largeSnapshot returns what 100,000 pods on 1,000 nodes come to: 5,000 workloads, every tenth of them in trouble, be it

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-kit/log"
 
+	"stability-exporter/internal/checks"
 	"stability-exporter/internal/state"
 )
 
@@ -27,7 +28,10 @@ type Spec struct {
 	Default bool   // whether it runs unless it is switched on or off
 	// Reads is everything the collector reads. Its families appear only once all of it is settled; what is settled but
 	// cannot be observed is withheld by the collector, for the unknown has no sample.
-	Reads    state.Kinds
+	Reads state.Kinds
+	// MayRead are kinds that it reads, too, where that is granted: they are not observed unless the configuration asks for it. Manifests
+	// grant what they hold.
+	MayRead  state.Kinds
 	Families []*Family
 	New      func(log.Logger) Collector
 }
@@ -39,6 +43,10 @@ type Options struct {
 	// Conditions override, by condition type, how a node condition is read: "good" when a status other than True is a
 	// problem, "bad" when True is one, "ignore" when it never is.
 	Conditions map[string]string
+	// Checks are the settings of the misconfiguration checks.
+	Checks checks.Settings
+	// MaxSeriesPerCheck is how many findings of a check are shown one by one; zero means DefaultMaxSeriesPerCheck.
+	MaxSeriesPerCheck int
 }
 
 // All returns the specs of all collectors, in the order of the documentation. The error names the option that is wrong.
@@ -58,6 +66,8 @@ func All(o Options) ([]Spec, error) {
 		node,
 		serviceSpec(),
 		disruptionSpec(),
+		misconfigurationSpec(checks.All(), o.Checks, o.MaxSeriesPerCheck),
+		probeSpec(),
 		componentSpec(),
 	}, nil
 }

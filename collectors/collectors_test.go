@@ -61,6 +61,7 @@ func collect(t *testing.T, spec Spec, s *state.Snapshot) []byte {
 	return e.AppendTo(nil)
 }
 
+// collectAll runs the collectors that run by default.
 func collectAll(t *testing.T, s *state.Snapshot) []byte {
 	t.Helper()
 	specs, err := All(Options{})
@@ -69,7 +70,9 @@ func collectAll(t *testing.T, s *state.Snapshot) []byte {
 	}
 	var text []byte
 	for _, spec := range specs {
-		text = append(text, collect(t, spec, s)...)
+		if spec.Default {
+			text = append(text, collect(t, spec, s)...)
+		}
 	}
 	return text
 }
@@ -220,14 +223,29 @@ func TestFamiliesOfTheContract(t *testing.T) {
 // contract lists the names and labels that rules, dashboards and users' queries depend on. A new family need not be added
 // before somebody depends on it.
 const contract = `
+stability_check_evaluated{check}
+stability_check_exempted{check,namespace,by}
+stability_check_exemptions_refused{namespace,workload,workload_type,why}
+stability_check_info{category,check,level}
+stability_check_overflow{check}
 stability_component_up{component,member}
+stability_container_probe_failure_threshold{namespace,workload,workload_type,container,probe_type}
+stability_container_probe_initial_delay_seconds{namespace,workload,workload_type,container,probe_type}
+stability_container_probe_kill_budget_seconds{namespace,workload,workload_type,container,probe_type,bound}
+stability_container_probe_period_seconds{namespace,workload,workload_type,container,probe_type}
+stability_container_probe_timeout_seconds{namespace,workload,workload_type,container,probe_type}
 stability_container_restarts_total{namespace,workload,workload_type,container,container_type}
+stability_container_start_to_ready_seconds{namespace,workload,workload_type,container}
 stability_container_terminations_total{namespace,workload,workload_type,container,reason}
 stability_cronjob_last_run_failed{namespace,workload,workload_type}
 stability_hpa_limited{namespace,horizontalpodautoscaler,workload,workload_type,reason}
 stability_image_pull_failing_pods{namespace,workload,workload_type,registry}
 stability_inspection_baseline_timestamp_seconds{}
+stability_interval_effective_seconds{namespace,workload,workload_type,container,key}
+stability_interval_likely_seconds{namespace,workload,workload_type,container,key}
 stability_lease_renewed_timestamp_seconds{lease,node}
+stability_misconfiguration{category,check,level,namespace,workload,workload_type,container}
+stability_misconfigurations{category,check,level,namespace}
 stability_node_condition_problem{node,zone,condition}
 stability_node_cordoned{node,zone}
 stability_node_drain_blocked_pods{node,zone}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"stability-exporter/internal/state"
 )
 
 // DocsMarkdown returns the reference of all metrics, docs/metrics.md: a table for each collector.
@@ -25,8 +27,11 @@ cannot be seen has no sample at all: a missing permission never looks like healt
 			running = "off"
 		}
 		fmt.Fprintf(&doc, "\n## %s\n\n%s By default %s.\n", s.Name, s.Help, running)
-		if reads := resourceNames(s); reads != "" {
+		if reads := resourceNames(s.Reads); reads != "" {
 			fmt.Fprintf(&doc, "Reads %s.\n", reads)
+		}
+		if granted := resourceNames(s.MayRead); granted != "" {
+			fmt.Fprintf(&doc, "Reads %s, too, where the configuration and the permissions grant that.\n", granted)
 		}
 		doc.WriteString("\n| metric | type | labels | samples | meaning |\n|---|---|---|---|---|\n")
 		for _, f := range s.Families {
@@ -36,9 +41,9 @@ cannot be seen has no sample at all: a missing permission never looks like healt
 	return doc.Bytes()
 }
 
-func resourceNames(s Spec) string {
+func resourceNames(kinds state.Kinds) string {
 	var names []string
-	for _, kind := range s.Reads.All() {
+	for _, kind := range kinds.All() {
 		names = append(names, kind.String())
 	}
 	return strings.Join(names, ", ")
