@@ -6,7 +6,8 @@
 package settings
 
 import (
-	"time"
+	"path"
+	"strings"
 
 	"stability-exporter/internal/state"
 )
@@ -15,54 +16,101 @@ import (
 // is kept as Unknown.
 const (
 	MaxValueBytes   = 64        // of one value
+	MaxKeyBytes     = 256       // of one key
 	MaxFileBytes    = 256 << 10 // of one entry of a ConfigMap
 	MaxCommandBytes = 64 << 10  // of the command with its arguments, and of one environment variable
 	MaxSettings     = 256       // of one container, and of one entry of a ConfigMap
+	MaxEntries      = 1024      // of one ConfigMap
 	MaxDepth        = 32        // of a YAML or JSON document
-	MaxNodes        = 20000     // of all YAML documents of one entry, aliases followed
+	MaxNodes        = 20000     // of all YAML or JSON documents of one entry, aliases followed
 )
 
 // Unknown is the value of a setting that is written and cannot be known: it holds a placeholder, is too long, or is not of
 // the kind that the key takes. It hides what is written for the same key elsewhere.
 const Unknown = "?"
 
-// EnvVar is an environment variable whose value is written in the container itself.
-type EnvVar struct{ Name, Value string }
+// imageArguments is where options of a JVM stand that are arguments of a command which the image holds: whether it hands
+// them to a JVM cannot be seen.
+const imageArguments = "args"
 
-// Interval is what is in effect for one row of the unit table.
-type Interval struct {
-	Row     Row
-	Setting state.Setting // the one that is in effect
-	// Effective is what the program makes of the value.
-	Effective time.Duration
-	// Slip says that this is hardly what was meant.
-	Slip bool
-	// Likely is what was probably meant; zero when that cannot be told.
-	Likely time.Duration
+// collection gathers settings, dropping what is not judged.
+type collection struct{ settings []state.Setting }
+
+// add keeps what is written if it is judged.
+func (c *collection) add(source state.SettingSource, where, key, value, profile string) {
+	if len(c.settings) >= MaxSettings || len(key) > MaxKeyBytes {
+		return
+	}
+	kept, judged := judge(source, key, value)
+	if !judged {
+		return
+	}
+	c.settings = append(c.settings, state.Setting{
+		Source: source, Where: state.Sym(where), Key: state.Sym(key), Value: strings.Clone(kept), Profile: state.Sym(profile),
+	})
 }
 
-// Row is one row of the unit table.
-type Row struct {
-	Key string // as the program's documentation spells it; the value of the label key
+// judge reports whether a key is judged, and what of its value may be kept. A value that has nothing of what the key takes may be
+// anything, a password too: it is kept as Unknown.
+func judge(source state.SettingSource, key, value string) (kept string, judged bool) {
+	if source == state.FromJVM && strings.HasPrefix(key, "-") {
+		return only(value, isOptionValue), isJudgedOption(key)
+	}
+	if s := plainFor(source, key); s >= 0 {
+		return plain[s].kept(value), true
+	}
+	if row, _ := rowFor(source, key); row >= 0 {
+		return only(value, isAmount), true
+	}
+	return Unknown, phantomFor(source, key) >= 0
 }
 
-// HeapView is the heap of a JVM as its options and the memory limit make it.
-type HeapView struct{}
-
-// FromContainer extracts what is judged from the environment, the command and the arguments of a container, in the order in which it is
-// written. References are not resolved. Java reports whether the command line starts a JVM, as far as it tells.
-func FromContainer(env []EnvVar, command, args []string) (found []state.Setting, java bool) {
-	return nil, false
+// only returns a value of the wanted shape, or Unknown.
+func only(value string, wanted func(string) bool) string {
+	if len(value) > MaxValueBytes || !wanted(value) {
+		return Unknown
+	}
+	return value
 }
 
-// FromConfigMap extracts the entries of a ConfigMap that may be a setting, sorted by key.
-func FromConfigMap(data map[string]string) []state.ConfigEntry { return nil }
+// isAmount reports whether a value has the shape of a number or a duration: 7, 7s, -1, PT7S, 1_000.
+func isAmount(value string) bool {
+	digits := strings.TrimLeft(value, "+-")
+	if strings.HasPrefix(digits, "P") || strings.HasPrefix(digits, "p") {
+		digits = digits[1:]
+		return strings.Trim(digits, "0123456789.+-TDHMStdhms") == ""
+	}
+	rest := strings.TrimLeft(digits, "0123456789_.")
+	return len(rest) < len(digits) && len(rest) <= 12 && strings.Trim(rest, " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
 
-// Collect returns all settings of a container, its own and those of the ConfigMaps it refers to, the one that is in effect last.
-func Collect(c *state.ContainerSpec, maps []*state.ConfigMap) []state.Setting { return nil }
+// isOptionValue reports whether a value has the shape of a size or a percentage, or of an attempt at one.
+func isOptionValue(value string) bool {
+	return len(value) <= 24 && strings.Trim(value, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.%=,+-_ ") == ""
+}
 
-// Intervals returns what is in effect for every row of the unit table that is set to something known.
-func Intervals(all []state.Setting) []Interval { return nil }
+// isWords reports whether a value has the shape of names with commas, as the profiles of Spring.
+func isWords(value string) bool {
+	return strings.Trim(value, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-., ") == ""
+}
 
-// Heap returns the heap that a JVM takes with these settings under a memory limit.
-func Heap(all []state.Setting, limit state.Quantity) HeapView { return HeapView{} }
+// configurationFiles returns the base names of the files in a list of locations: the locations themselves may hold passwords.
+func configurationFiles(value string) string {
+	var names []string
+	for _, location := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' }) {
+		name := path.Base(strings.TrimSpace(location))
+		if isConfiguration(name) && isWords(name) {
+			names = append(names, name)
+		}
+	}
+	return only(strings.Join(names, ","), isWords)
+}
+
+// isConfiguration reports whether a file has one of the formats that Spring reads.
+func isConfiguration(name string) bool {
+	switch path.Ext(name) {
+	case ".yml", ".yaml", ".properties":
+		return true
+	}
+	return false
+}
