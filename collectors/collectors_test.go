@@ -226,7 +226,7 @@ const contract = `
 stability_check_evaluated{check}
 stability_check_exempted{check,namespace,by}
 stability_check_exemptions_refused{namespace,workload,workload_type,why}
-stability_check_info{category,check,level}
+stability_check_info{category,check,level,title}
 stability_check_overflow{check}
 stability_component_up{component,member}
 stability_container_probe_failure_threshold{namespace,workload,workload_type,container,probe_type}

@@ -25,8 +25,8 @@ var (
 			"not. No series means none, where stability_check_evaluated is 1.",
 		"category", "check", "level", "namespace")
 	checkInfo = gauge("stability_check_info",
-		"Always 1: every check, with the levels that its findings may have. docs/checks.md explains them.",
-		"category", "check", "level")
+		"Always 1: every check, with the levels that its findings may have, and in title what is wrong then. docs/checks.md explains them.",
+		"category", "check", "level", "title")
 	checkEvaluated = gauge("stability_check_evaluated",
 		"1 when the check looks at everything that it is about. 0 when it cannot: something that it reads is not observed, it is disabled, "+
 			"or it failed; whether something is wrong is not known then.",
@@ -103,7 +103,7 @@ func (c *misconfigurationCollector) Collect(s *state.Snapshot, emit *Emitter) er
 func (c *misconfigurationCollector) emitOutcome(o *checks.Outcome, emit *Emitter) {
 	id, category := o.Check.ID, string(o.Check.Category)
 	for _, level := range o.Check.Levels {
-		emit.Emit(checkInfo, 1, category, id, level.String())
+		emit.Emit(checkInfo, 1, category, id, level.String(), o.Check.English)
 	}
 	emit.Emit(checkEvaluated, boolValue(o.Evaluated), id)
 	c.noteFailure(o, emit)

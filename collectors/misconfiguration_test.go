@@ -31,7 +31,7 @@ func namedChecks() []checks.Check {
 	}
 	every := []checks.Level{checks.Info, checks.Warning, checks.Critical}
 	return []checks.Check{
-		{ID: "of_container", Category: checks.Probe, Levels: every,
+		{ID: "of_container", Category: checks.Probe, English: "A container is called bad names", Levels: every,
 			OfContainer: func(c *checks.ContainerSubject) checks.Verdict { return verdict(c.Name.String()) }},
 		{ID: "of_workload", Category: checks.Spread, Levels: every[1:], Reads: state.KindSet(state.Nodes),
 			OfWorkload: func(w *checks.WorkloadSubject) checks.Verdict { return verdict(w.Ref.Name.String()) }},
@@ -74,8 +74,8 @@ func TestAnUnseenCheckHasNoFindings(t *testing.T) {
 	s := &state.Snapshot{Setups: []*state.SetupView{setup("shop", "critical")}}
 	wantText(t, samples(collect(t, misconfigurationSpec(namedChecks()[1:2], checks.Settings{}, 0), observed(s, state.Deployments))), `
 stability_check_evaluated{check="of_workload"} 0
-stability_check_info{category="spread",check="of_workload",level="warning"} 1
-stability_check_info{category="spread",check="of_workload",level="critical"} 1
+stability_check_info{category="spread",check="of_workload",level="warning",title=""} 1
+stability_check_info{category="spread",check="of_workload",level="critical",title=""} 1
 `)
 }
 
