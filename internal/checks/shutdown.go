@@ -2,4 +2,80 @@
 
 package checks
 
-func shutdownChecks() []Check { return nil }
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"stability-exporter/internal/state"
+)
+
+// leastGrace is what the kubelet gives a container after its preStop hook even when the grace period is over (pkg/kubelet/kuberuntime).
+const leastGrace = 2 * time.Second
+
+// defaultGrace is terminationGracePeriodSeconds where nothing is written.
+const defaultGrace = 30 * time.Second
+
+func shutdownChecks() []Check {
+	return []Check{
+		{
+			ID: "grace_lt_prestop", Category: Shutdown, Levels: []Level{Warning, Critical},
+			English: "The preStop hook leaves the program no time to end",
+			Chinese: "preStop 用完了优雅终止时间，程序来不及退出",
+			Why: "terminationGracePeriodSeconds includes the preStop hook. A hook that sleeps as long or longer is cut off, and two seconds after SIGTERM the program is killed " +
+				"with its requests under way, in every rollout. With a grace period of 0 there is neither hook nor SIGTERM, and the pod's name is free while it still runs.",
+			Fix: "terminationGracePeriodSeconds = the sleep + the time the program needs to end, and some seconds more.",
+			Spares: "Hooks of which it cannot be seen how long they take. A grace period of 0 is told where there is a hook, of StatefulSets, and behind Services; not of DaemonSets, which often " +
+				"end at once on purpose.",
+			OfContainer: graceUsedUp,
+		},
+		{
+			ID: "no_drain", Category: Shutdown, Levels: []Level{Info},
+			English: "Pods end while they are still being sent requests",
+			Chinese: "没有 preStop，滚动更新时 Pod 退出前仍会收到请求",
+			Why: "A pod gets SIGTERM at the same moment at which its endpoint is being removed. Proxies and load balancers learn of that later; what they send until then is refused, " +
+				"in every rollout.",
+			Fix:    "Add a preStop hook that sleeps for 5 to 15 seconds (lifecycle.preStop.sleep), and raise terminationGracePeriodSeconds by as much.",
+			Spares: "A preStop hook of any container, a grace period above the default of 30 s (somebody has thought of it), StatefulSets, DaemonSets, and the strategy Recreate.",
+			Reads:  state.KindSet(state.Services),
+
+			OfWorkload: noDrain,
+		},
+	}
+}
+
+func graceUsedUp(c *ContainerSubject) Verdict {
+	grace, hook := c.Template.Grace, c.PreStop
+	left := grace - hook.Sleep
+	switch {
+	case c.Type == state.InitContainer:
+	case grace == 0 && hasHook(hook):
+		return Verdict{Critical, "the grace period is 0: its preStop hook never runs"}
+	case grace == 0 && c.isFirst() && (c.Kind == state.StatefulSets || c.Kind != state.DaemonSets && c.Serving() && len(c.Services) > 0):
+		return Verdict{Warning, "the grace period is 0: it is killed without SIGTERM"}
+	case hook.Sleep > 0 && left <= 0:
+		return Verdict{Critical, fmt.Sprintf("preStop sleeps for %s, the grace period is %s", hook.Sleep, grace)}
+	case hook.Sleep > 0 && left < leastGrace:
+		return Verdict{Warning, fmt.Sprintf("preStop sleeps for %s, which leaves %s of the grace period of %s", hook.Sleep, left, grace)}
+	}
+	return Verdict{}
+}
+
+func hasHook(h state.Hook) bool { return h.Native || h.Handler != state.HandlerNone }
+
+// isFirst tells of one container only what is true of the pod as a whole.
+func (c *ContainerSubject) isFirst() bool {
+	i := slices.IndexFunc(c.Template.Containers, func(other state.ContainerSpec) bool { return other.Type == state.AppContainer })
+	return i >= 0 && c.ContainerSpec == &c.Template.Containers[i]
+}
+
+func noDrain(w *WorkloadSubject) Verdict {
+	if w.Kind != state.Deployments && w.Kind != state.ReplicaSets || w.Strategy != state.RollingUpdate || w.Desired == 0 || w.Template.Grace > defaultGrace {
+		return Verdict{}
+	}
+	served := slices.IndexFunc(w.Services, func(s *state.Service) bool { return !s.PublishNotReady })
+	if served < 0 || slices.ContainsFunc(w.Template.Containers, func(c state.ContainerSpec) bool { return hasHook(c.PreStop) }) {
+		return Verdict{}
+	}
+	return Verdict{Info, fmt.Sprintf("no container behind the Service %s has a preStop hook", w.Services[served].Name)}
+}
