@@ -5,8 +5,10 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"stability-exporter/internal/settings"
 	"stability-exporter/internal/state"
 )
 
@@ -15,6 +17,9 @@ const leastGrace = 2 * time.Second
 
 // defaultGrace is terminationGracePeriodSeconds where nothing is written.
 const defaultGrace = 30 * time.Second
+
+// springPhase is spring.lifecycle.timeout-per-shutdown-phase where nothing is written.
+const springPhase = 30 * time.Second
 
 func shutdownChecks() []Check {
 	return []Check{
@@ -28,6 +33,17 @@ func shutdownChecks() []Check {
 			Spares: "Hooks of which it cannot be seen how long they take. A grace period of 0 is told where there is a hook, of StatefulSets, and behind Services; not of DaemonSets, which often " +
 				"end at once on purpose.",
 			OfContainer: graceUsedUp,
+		},
+		{
+			ID: "grace_lt_app_shutdown", Category: Shutdown, Levels: []Level{Info},
+			English: "The grace period is shorter than what the application takes to end",
+			Chinese: "优雅终止时间短于应用自身的关闭时间",
+			Why: "A Spring application that shuts down gracefully waits up to spring.lifecycle.timeout-per-shutdown-phase (30 s by default) for requests under way, after the preStop " +
+				"hook. Kubernetes kills it before.",
+			Fix: "terminationGracePeriodSeconds = the sleep of the preStop hook + the timeout per phase, and some seconds more.",
+			Spares: "Applications that do not say that they shut down gracefully (server.shutdown, or that timeout): since Spring Boot 3.4 it is the default, but the version " +
+				"cannot be seen. What is written inside of the image, or on a configuration server.",
+			OfContainer: graceForApplication,
 		},
 		{
 			ID: "no_drain", Category: Shutdown, Levels: []Level{Info},
@@ -67,6 +83,33 @@ func hasHook(h state.Hook) bool { return h.Native || h.Handler != state.HandlerN
 func (c *ContainerSubject) isFirst() bool {
 	i := slices.IndexFunc(c.Template.Containers, func(other state.ContainerSpec) bool { return other.Type == state.AppContainer })
 	return i >= 0 && c.ContainerSpec == &c.Template.Containers[i]
+}
+
+func graceForApplication(c *ContainerSubject) Verdict {
+	if c.Type == state.InitContainer || len(c.InEffect()) == 0 {
+		return Verdict{}
+	}
+	how, _ := settings.Value(c.InEffect(), settings.KeyShutdown)
+	phase, known := shutdownPhase(c, strings.EqualFold(how, "graceful"))
+	if !known || strings.EqualFold(how, "immediate") {
+		return Verdict{}
+	}
+	if c.PreStop.Sleep+phase <= c.Template.Grace {
+		return Verdict{}
+	}
+	return Verdict{Info, fmt.Sprintf("preStop sleeps for %s and a phase may take %s, the grace period is %s", c.PreStop.Sleep, phase, c.Template.Grace)}
+}
+
+// shutdownPhase returns how long a phase of the shutdown may take; known is false when that is written and not understood, and when nothing
+// is written of an application that need not be graceful.
+func shutdownPhase(c *ContainerSubject, graceful bool) (phase time.Duration, known bool) {
+	for _, interval := range c.Intervals() {
+		if interval.Row.Key == settings.KeyShutdownPhase {
+			return interval.Effective, true
+		}
+	}
+	written, _ := settings.Value(c.InEffect(), settings.KeyShutdownPhase)
+	return springPhase, graceful && written == ""
 }
 
 func noDrain(w *WorkloadSubject) Verdict {

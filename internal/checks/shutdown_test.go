@@ -3,8 +3,10 @@
 package checks
 
 import (
+	"strings"
 	"time"
 
+	"stability-exporter/internal/settings"
 	"stability-exporter/internal/state"
 )
 
@@ -40,6 +42,19 @@ func shutdownCases() caseTable {
 			{name: "grace 0 of a Job", subject: aWorkload(none, withGrace(0), ofKind(state.Jobs)), want: Fine},
 			{name: "grace -1 is one second", subject: aWorkload(withGrace(-time.Second)), want: Critical},
 		},
+		"grace_lt_app_shutdown": {
+			{name: "nothing is said", subject: aWorkload(), want: Fine},
+			{name: "graceful, 5s and the default of 30s", subject: spring(5*time.Second, "server.shutdown=graceful"), want: Info,
+				detail: `^preStop sleeps for 5s and a phase may take 30s, the grace period is 30s$`},
+			{name: "graceful, without a hook", subject: spring(0, "server.shutdown=graceful"), want: Fine},
+			{name: "a timeout alone says it, too", subject: spring(0, "spring.lifecycle.timeout-per-shutdown-phase=45s"), want: Info, detail: `45s`},
+			{name: "a timeout that fits", subject: spring(5*time.Second, "server.shutdown=graceful", "spring.lifecycle.timeout-per-shutdown-phase=20s"), want: Fine},
+			{name: "a timeout that is too short is another matter", subject: spring(5*time.Second, "spring.lifecycle.timeout-per-shutdown-phase=30"), want: Fine},
+			{name: "immediate", subject: spring(5*time.Second, "server.shutdown=immediate", "spring.lifecycle.timeout-per-shutdown-phase=45s"), want: Fine},
+			{name: "a placeholder", subject: spring(5*time.Second, "server.shutdown=graceful", "spring.lifecycle.timeout-per-shutdown-phase="+settings.Unknown), want: Fine},
+			{name: "a timeout that is no duration", subject: spring(5*time.Second, "server.shutdown=graceful", "spring.lifecycle.timeout-per-shutdown-phase=soon"), want: Fine},
+			{name: "another application", subject: spring(5*time.Second, "spring.kafka.consumer.heartbeat-interval=7s"), want: Fine},
+		},
 		"no_drain": {
 			{name: "a hook", subject: aWorkload(), want: Fine},
 			{name: "no hook", subject: aWorkload(none), want: Info, detail: `Service web`},
@@ -56,4 +71,14 @@ func shutdownCases() caseTable {
 			{name: "a Job", subject: aWorkload(none, ofKind(state.Jobs)), want: Fine},
 		},
 	}
+}
+
+// spring is a workload whose preStop hook sleeps that long, and whose application is given KEY=VALUE on its command line.
+func spring(sleep time.Duration, properties ...string) *state.SetupView {
+	c := aContainer("app", withPreStopSleep(sleep))
+	for _, property := range properties {
+		key, value, _ := strings.Cut(property, "=")
+		c.Settings = append(c.Settings, state.Setting{Source: state.FromArgument, Key: state.Sym(key), Value: value})
+	}
+	return aWorkload(withContainers(c))
 }
