@@ -57,9 +57,9 @@ func onlyServing(c *Check) {
 	}
 }
 
-// running returns the containers that run as long as the pod does: those of the app, then sidecars, which is the order in which
+// longRunning returns the containers that run as long as the pod does: those of the app, then sidecars, which is the order in which
 // Services look for a named port.
-func running(t *state.Template) []*state.ContainerSpec {
+func longRunning(t *state.Template) []*state.ContainerSpec {
 	var containers []*state.ContainerSpec
 	for _, kind := range []state.ContainerType{state.AppContainer, state.SidecarContainer} {
 		for i := range t.Containers {

@@ -24,7 +24,7 @@ func factsOf(p *ProbeSubject) []state.ProbeFact {
 	return facts
 }
 
-func told(p *ProbeSubject, outcome state.ProbeOutcome) bool {
+func eventTells(p *ProbeSubject, outcome state.ProbeOutcome) bool {
 	for _, fact := range factsOf(p) {
 		if fact.Outcome == outcome {
 			return true
@@ -48,8 +48,8 @@ func probeCurrentlyFailing() Check {
 		Spares: "Startup probes that fail, which is what they are for; readiness probes while all pods are ready: every start fails a few attempts. Events of " +
 			"pods that are gone.",
 		OfProbe: func(p *ProbeSubject) Verdict {
-			switch failed := told(p, state.ProbeFailed); {
-			case told(p, state.ProbeKilled):
+			switch failed := eventTells(p, state.ProbeFailed); {
+			case eventTells(p, state.ProbeKilled):
 				return Verdict{Warning, fmt.Sprintf("%s probe: the container was killed for it within the last 11 minutes", p.Type)}
 			case failed && p.Type == "Liveness":
 				return Verdict{Warning, "Liveness probe: failed within the last 11 minutes"}
@@ -71,7 +71,7 @@ func probeErrored() Check {
 		Fix:    "The event (kubectl describe pod) says what is missing: mend the command or the port.",
 		Spares: "Readiness and startup probes while all pods are ready: then they have been asked.",
 		OfProbe: func(p *ProbeSubject) Verdict {
-			if !told(p, state.ProbeErrored) || p.Type != "Liveness" && allReady(p.SetupView) {
+			if !eventTells(p, state.ProbeErrored) || p.Type != "Liveness" && allReady(p.SetupView) {
 				return Verdict{}
 			}
 			return Verdict{Critical, fmt.Sprintf("%s probe: could not be asked within the last 11 minutes", p.Type)}
@@ -89,7 +89,7 @@ func probeRedirect() Check {
 		Fix:    "Ask a path that answers by itself, without authentication; where a virtual host is needed, set the HTTP header Host.",
 		Spares: "Redirects within the pod: they are followed.",
 		OfProbe: func(p *ProbeSubject) Verdict {
-			if !told(p, state.ProbeRedirected) {
+			if !eventTells(p, state.ProbeRedirected) {
 				return Verdict{}
 			}
 			return Verdict{Warning, fmt.Sprintf("%s probe: redirected within the last 11 minutes", p.Type)}

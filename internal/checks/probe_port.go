@@ -39,7 +39,7 @@ func judgePortUnresolved(p *ProbeSubject) Verdict {
 		return Verdict{}
 	}
 	elsewhere := ""
-	for _, c := range running(p.Template) {
+	for _, c := range longRunning(p.Template) {
 		for _, port := range c.Ports {
 			if port.Name == p.PortName {
 				elsewhere = fmt.Sprintf(" (container %s does)", c.Name)
@@ -69,7 +69,7 @@ func judgePortUndeclared(p *ProbeSubject) Verdict {
 	if !known || p.Host != (state.Symbol{}) {
 		return Verdict{}
 	}
-	for _, c := range running(p.Template) {
+	for _, c := range longRunning(p.Template) {
 		if declaredTCP(c, number) != nil {
 			return Verdict{}
 		}

@@ -46,8 +46,8 @@ func forMetrics(name string) bool {
 	return slices.ContainsFunc([]string{"metric", "prom", "monitor", "telemetry", "scrape"}, func(part string) bool { return strings.Contains(strings.ToLower(name), part) })
 }
 
-// target is where a port of a Service leads to.
-type target struct {
+// portOwner is where a port of a Service leads to.
+type portOwner struct {
 	owner  *state.ContainerSpec // nil where no container declares the port
 	number int32                // zero where a name leads nowhere
 	name   string               // of the container's port, if it has one
@@ -55,25 +55,25 @@ type target struct {
 
 // targetOf finds the container port as the endpoint controller does: a name in the first container that has it for the protocol, a number
 // whoever listens on it.
-func targetOf(t *state.Template, port state.ServicePort) target {
-	number := port.Target
-	for _, c := range running(t) {
+func targetOf(t *state.Template, port state.ServicePort) portOwner {
+	number := target(port)
+	for _, c := range longRunning(t) {
 		for _, p := range c.Ports {
 			named := port.TargetName != (state.Symbol{})
 			if p.UDP == port.UDP && (named && p.Name == port.TargetName || !named && p.Number == number) {
-				return target{c, p.Number, p.Name.String()}
+				return portOwner{c, p.Number, p.Name.String()}
 			}
 		}
 	}
-	return target{number: number}
+	return portOwner{number: number}
 }
 
 func anyReadiness(t *state.Template) bool {
-	return slices.ContainsFunc(running(t), func(c *state.ContainerSpec) bool { return c.Readiness != nil })
+	return slices.ContainsFunc(longRunning(t), func(c *state.ContainerSpec) bool { return c.Readiness != nil })
 }
 
 func anyLiveness(t *state.Template) bool {
-	return slices.ContainsFunc(running(t), func(c *state.ContainerSpec) bool { return c.Liveness != nil })
+	return slices.ContainsFunc(longRunning(t), func(c *state.ContainerSpec) bool { return c.Liveness != nil })
 }
 
 func readinessMissingSelected() Check {

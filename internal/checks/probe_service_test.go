@@ -167,7 +167,8 @@ func rolloutShapeCases() caseTable {
 		{name: "own revision", subject: aWorkload(apart(func(s *state.SpreadTerm) { s.OwnRevision = true }), three)},
 		{name: "recreate", subject: aWorkload(apart(), three, func(w *state.SetupView) { w.Strategy = state.Recreate })},
 		{name: "StatefulSet", subject: aWorkload(ofKind(state.StatefulSets), apart(), three)},
-		{name: "runs on tainted nodes too", subject: aWorkload(apart(), withShape(2, 1))},
+		{name: "runs on more nodes than are free of taints", subject: aWorkload(apart(), withShape(2, 1))},
+		{name: "tolerates taints", subject: aWorkload(apart(), three, withPlacement(state.NodeShare{Node: state.Sym("n"), Pods: 1, Tainted: true}))},
 		{name: "scaled to zero", subject: aWorkload(apart(), withReplicas(0), withShape(0, 0))},
 		{name: "nodes are not observed", subject: aWorkload(apart(), func(w *state.SetupView) { w.Cluster = nil })},
 	}}

@@ -117,7 +117,7 @@ func judgeProgressDeadline(w *WorkloadSubject) Verdict {
 		return Verdict{}
 	}
 	var longest time.Duration
-	for _, c := range running(w.Template) {
+	for _, c := range longRunning(w.Template) {
 		switch {
 		case c.Startup != nil:
 			longest = max(longest, killedBy(c.Startup))

@@ -4,6 +4,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"stability-exporter/internal/state"
@@ -62,7 +63,7 @@ func livenessOnEveryContainer() Check {
 }
 
 func judgeLivenessEverywhere(w *WorkloadSubject) Verdict {
-	containers := running(w.Template)
+	containers := longRunning(w.Template)
 	with, helper := 0, ""
 	for i, c := range containers {
 		if c.Liveness == nil {
@@ -119,7 +120,7 @@ func rolloutBlockedShape() Check {
 		Why: "The replicas must not share a node, and none of them may go before a new one is up: the new one finds no node. Every rollout hangs until somebody notices, a security " +
 			"fix included. Up to three replicas 25 % of them are none.",
 		Fix: "Set maxUnavailable: 1 (and maxSurge: 0), make the anti-affinity preferred, or have more nodes than replicas.",
-		Spares: "Anti-affinity that concerns pods of one revision only (matchLabelKeys) or other pods; Recreate; replicas that already run on more nodes than these. Where " +
+		Spares: "Anti-affinity that concerns pods of one revision only (matchLabelKeys) or other pods; Recreate; replicas that run on nodes which are tainted, or on more nodes than are not. Where " +
 			"a cluster adds nodes by itself the rollout waits for one.",
 		OfWorkload: judgeRolloutShape,
 	}
@@ -129,7 +130,8 @@ func judgeRolloutShape(w *WorkloadSubject) Verdict {
 	if w.Kind != state.Deployments || w.Strategy != state.RollingUpdate || w.Cluster == nil || w.Desired < 1 || w.Cluster.Schedulable == 0 {
 		return Verdict{}
 	}
-	if w.Desired < w.Cluster.Schedulable || len(w.Placement) > int(w.Cluster.Schedulable) || mayBeMissing(w.SetupView) > 0 {
+	elsewhere := slices.ContainsFunc(w.Placement, func(share state.NodeShare) bool { return share.Tainted })
+	if w.Desired < w.Cluster.Schedulable || len(w.Placement) > int(w.Cluster.Schedulable) || elsewhere || mayBeMissing(w.SetupView) > 0 {
 		return Verdict{}
 	}
 	for _, term := range w.Template.Spread {
@@ -194,7 +196,7 @@ func judgePortClash(all *ClusterSubject) []Finding {
 	}
 	var findings []Finding
 	for _, w := range hosts {
-		for _, c := range running(w.Template) {
+		for _, c := range longRunning(w.Template) {
 			if detail := clashOf(w, c, listens); detail != "" {
 				findings = append(findings, Finding{Level: Warning, Ref: w.Ref, Container: c.Name.String(), Detail: detail})
 			}
@@ -207,7 +209,7 @@ func judgePortClash(all *ClusterSubject) []Finding {
 // probes ask.
 func hostPorts(t *state.Template) map[int32]bool {
 	ports := map[int32]bool{}
-	for _, c := range running(t) {
+	for _, c := range longRunning(t) {
 		for _, port := range c.Ports {
 			if !port.UDP {
 				ports[port.Number] = true
