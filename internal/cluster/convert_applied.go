@@ -200,11 +200,14 @@ func (s *jsonScanner) elements(yield func() bool) {
 
 // peek passes over white space and returns the byte that comes next; zero at the end.
 func (s *jsonScanner) peek() byte {
-	s.rest = strings.TrimLeft(s.rest, " \t\r\n")
-	if s.rest == "" {
-		return 0
+	for i := range len(s.rest) {
+		if c := s.rest[i]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			s.rest = s.rest[i:]
+			return c
+		}
 	}
-	return s.rest[0]
+	s.rest = ""
+	return 0
 }
 
 // end takes a closing bracket; anything else in its place is no JSON.
@@ -222,18 +225,23 @@ func (s *jsonScanner) text() string {
 		s.skip()
 		return ""
 	}
-	for i := 1; i < len(s.rest); i++ {
-		switch s.rest[i] {
-		case '\\':
-			i++
-		case '"':
-			text := s.rest[1:i]
-			s.rest = s.rest[i+1:]
+	for end := 1; ; end++ {
+		next := strings.IndexByte(s.rest[end:], '"')
+		if next < 0 {
+			s.rest = ""
+			return ""
+		}
+		end += next
+		escapes := 0
+		for s.rest[end-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			text := s.rest[1:end]
+			s.rest = s.rest[end+1:]
 			return text
 		}
 	}
-	s.rest = ""
-	return ""
 }
 
 // skip passes over one value.
@@ -261,14 +269,22 @@ func (s *jsonScanner) skip() {
 		case 0:
 			return
 		default:
-			end := strings.IndexAny(s.rest, " \t\r\n,:]}[{\"")
-			if end < 0 {
-				end = len(s.rest)
-			}
-			s.rest = s.rest[end:]
+			s.word()
 		}
 		if depth == 0 {
 			return
 		}
 	}
+}
+
+// word passes over a number, true, false or null.
+func (s *jsonScanner) word() {
+	for i := range len(s.rest) {
+		switch s.rest[i] {
+		case ' ', '\t', '\r', '\n', ',', ':', ']', '}', '[', '{', '"':
+			s.rest = s.rest[i:]
+			return
+		}
+	}
+	s.rest = ""
 }
