@@ -41,6 +41,22 @@ func TestGoldenClusterRole(t *testing.T) {
 		string(cluster.ClusterRoleYAML(reads)))
 }
 
+// What is read on request only is granted by files of its own, which nobody applies along with the rest.
+func TestGoldenOptionalRoles(t *testing.T) {
+	golden(t, "optional-events.yaml", `# Generated. Do not edit. Apply it to let the exporter read Events, and set in its configuration:
+#   checks:
+#     events: true
+`+string(cluster.OptionalYAML(state.Events, "")))
+	golden(t, "optional-configmaps.yaml", `# Generated for the namespace shop. Do not edit: copy it for each namespace whose ConfigMaps the exporter may read, and set in
+# its configuration:
+#   checks:
+#     configmap_namespaces: [shop]
+`+string(cluster.OptionalYAML(state.ConfigMaps, "shop")))
+	if role := read(t, "kubernetes/clusterrole.yaml"); strings.Contains(role, "configmaps") || strings.Contains(role, "events") {
+		t.Error("the ClusterRole grants what is read on request only")
+	}
+}
+
 // The variant with a volume is the default one but for the volume.
 func TestGoldenPersistentVariant(t *testing.T) {
 	text := read(t, "kubernetes/statefulset.yaml")

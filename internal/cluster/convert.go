@@ -207,14 +207,18 @@ func tristate(status corev1.ConditionStatus) state.Tristate {
 }
 
 // Convert returns what a store is given for an object that comes from an API server: its compact form, and for a
-// ReplicaSet that no Deployment controls also the workload that it is. Of a kind that is not read it returns nothing.
+// ReplicaSet that no Deployment controls also the workload that it is. Of a kind that is not read, and of what
+// tells nothing, it returns nothing.
 func Convert(object runtime.Object) []state.Object {
 	live := convertOptions{Live: true}
 	for _, k := range kinds() {
 		if reflect.TypeOf(k.Object()) != reflect.TypeOf(object) {
 			continue
 		}
-		converted := []state.Object{k.Convert(object, live)}
+		var converted []state.Object
+		if o := k.Convert(object, live); o != nil {
+			converted = append(converted, o)
+		}
 		if rs, ok := object.(*appsv1.ReplicaSet); ok {
 			if w := convertFreeReplicaSet(rs, live); w != nil {
 				converted = append(converted, w)

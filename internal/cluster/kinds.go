@@ -40,6 +40,11 @@ type kind struct {
 	Access     access
 	// AlsoGet says that single objects are read too: ReplicaSets that no Deployment controls.
 	AlsoGet bool
+	// OnRequest says that the live source reads the kind only where LiveOptions say so besides, and that the permission is no
+	// part of the ClusterRole.
+	OnRequest bool
+	// Selective says that Convert also returns nil for objects of the kind that tell nothing.
+	Selective bool
 	// Object and List return empty typed objects of the kind.
 	Object func() runtime.Object
 	List   func() runtime.Object
@@ -79,7 +84,7 @@ func workloadKinds() []kind {
 			Object: empty[corev1.Node], List: empty[corev1.NodeList], Convert: typed(convertNode)},
 		{Kind: state.Namespaces, Group: corev1.SchemeGroupVersion, Name: "Namespace", Access: watchMetadata,
 			Object: empty[corev1.Namespace], List: empty[corev1.NamespaceList], Convert: typed(convertNamespace)},
-		{Kind: state.ConfigMaps, Group: corev1.SchemeGroupVersion, Name: "ConfigMap", Namespaced: true,
+		{Kind: state.ConfigMaps, Group: corev1.SchemeGroupVersion, Name: "ConfigMap", Namespaced: true, OnRequest: true,
 			Object: empty[corev1.ConfigMap], List: empty[corev1.ConfigMapList], Convert: typed(convertConfigMap)},
 		{Kind: state.Deployments, Group: apps, Name: "Deployment", Namespaced: true,
 			Object: empty[appsv1.Deployment], List: empty[appsv1.DeploymentList], Convert: typed(convertDeployment)},
@@ -114,7 +119,7 @@ func relatedKinds() []kind {
 		{Kind: state.EndpointSlices, Group: discoveryv1.SchemeGroupVersion, Name: "EndpointSlice", Namespaced: true,
 			Object: empty[discoveryv1.EndpointSlice], List: empty[discoveryv1.EndpointSliceList],
 			Convert: typed(convertEndpointSlice)},
-		{Kind: state.Events, Group: core, Name: "Event", Namespaced: true,
+		{Kind: state.Events, Group: core, Name: "Event", Namespaced: true, OnRequest: true, Selective: true,
 			Object: empty[corev1.Event], List: empty[corev1.EventList], Convert: typed(convertEvent)},
 		{Kind: state.Leases, Group: coordinationv1.SchemeGroupVersion, Name: "Lease", Namespaced: true, Access: pollByName,
 			Object: empty[coordinationv1.Lease], List: empty[coordinationv1.LeaseList], Convert: typed(convertLease)},
@@ -133,10 +138,16 @@ func empty[T any, P interface {
 }
 
 // typed gives a conversion of one type the signature of the table.
-func typed[T any, O state.Object](convert func(T, convertOptions) O) func(runtime.Object, convertOptions) state.Object {
+func typed[T any, O interface {
+	comparable
+	state.Object
+}](convert func(T, convertOptions) O) func(runtime.Object, convertOptions) state.Object {
 	return func(object runtime.Object, options convertOptions) state.Object {
+		var none O
 		if t, ok := object.(T); ok {
-			return convert(t, options)
+			if converted := convert(t, options); converted != none {
+				return converted
+			}
 		}
 		return nil
 	}

@@ -26,8 +26,13 @@ type LiveOptions struct {
 	Kubeconfig, Context string
 	// Namespaces limit namespaced kinds to these; none means all. ExcludeNamespaces are left out.
 	Namespaces, ExcludeNamespaces []string
-	// Kinds are the kinds to observe.
+	// Kinds are the kinds to observe. ConfigMaps and Events are so only as far as the two fields below grant it besides;
+	// otherwise they are NotObserved and nothing is asked for.
 	Kinds state.Kinds
+	// ConfigMapNamespaces are the namespaces whose ConfigMaps may be read, as far as they are observed at all. None means none.
+	ConfigMapNamespaces []string
+	// Events says that Events of pods may be read.
+	Events bool
 	// WorkloadLabels are the keys of the object labels that are kept of workloads.
 	WorkloadLabels []string
 	// LeasePoll is the interval at which leases are read; zero means 10 seconds.
@@ -67,6 +72,7 @@ type Live struct {
 	connection connection
 	clients    map[schema.GroupVersion]rest.Interface
 	namespaces []string // "" alone for all
+	configMaps []string // the namespaces whose ConfigMaps are read
 	timings    timings
 	health     []*kindHealth // by state.Kind
 }
@@ -92,6 +98,9 @@ func newLive(options LiveOptions, connection connection) (*Live, error) {
 	if l.namespaces, err = watchedNamespaces(options.Namespaces, options.ExcludeNamespaces); err != nil {
 		return nil, err
 	}
+	if l.configMaps, err = l.granted(options.ConfigMapNamespaces); err != nil {
+		return nil, err
+	}
 	if l.clients, err = restClients(connection.config); err != nil {
 		return nil, err
 	}
@@ -115,6 +124,21 @@ func watchedNamespaces(only, without []string) ([]string, error) {
 	if len(left) == 0 {
 		return nil, errors.New("every namespace to observe is excluded")
 	}
+	slices.Sort(left)
+	return slices.Compact(left), nil
+}
+
+// granted returns those of the namespaces that are observed.
+func (l *Live) granted(namespaces []string) ([]string, error) {
+	if len(namespaces) == 0 {
+		return nil, nil
+	}
+	if _, err := watchedNamespaces(namespaces, nil); err != nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(slices.Clone(namespaces), func(n string) bool {
+		return slices.Contains(l.options.ExcludeNamespaces, n) || l.namespaces[0] != "" && !slices.Contains(l.namespaces, n)
+	})
 	slices.Sort(left)
 	return slices.Compact(left), nil
 }
@@ -159,7 +183,11 @@ func (l *Live) Run(ctx context.Context, store *state.Store) error {
 		if !l.options.Kinds.Has(k.Kind) {
 			continue
 		}
-		for _, scope := range l.scopes(k) {
+		scopes := l.scopes(k)
+		if len(scopes) == 0 {
+			store.Settle(state.Scope{Kind: k.Kind}, state.NotObserved)
+		}
+		for _, scope := range scopes {
 			store.Expect(scope)
 			m := newMonitor(l.health[k.Kind], scope, store, l.timings)
 			if k.Access == pollByName {
@@ -176,23 +204,38 @@ func (l *Live) Run(ctx context.Context, store *state.Store) error {
 	return nil
 }
 
-// scopes returns the scopes of a kind. Cluster-wide kinds are tried even if only some namespaces are observed.
+// scopes returns the scopes of a kind, none for one that was not granted. Cluster-wide kinds are tried even if only some
+// namespaces are observed.
 func (l *Live) scopes(k kind) []state.Scope {
 	if !k.Namespaced || k.Access == pollByName {
 		return []state.Scope{{Kind: k.Kind}}
 	}
+	namespaces := l.namespaces
+	switch {
+	case k.Kind == state.ConfigMaps:
+		namespaces = l.configMaps
+	case k.Kind == state.Events && !l.options.Events:
+		return nil
+	}
 	var scopes []state.Scope
-	for _, namespace := range l.namespaces {
+	for _, namespace := range namespaces {
 		scopes = append(scopes, state.Scope{Kind: k.Kind, Namespace: namespace})
 	}
 	return scopes
 }
 
-// fieldSelector leaves out on the server what is not wanted: excluded namespaces, and pods that are done.
+// fieldSelector leaves out on the server what is not wanted: excluded namespaces, pods that are done, and most events. One of the
+// reasons that tell of probes cannot be selected together with another, but the frequent other ones can be left out.
 func (l *Live) fieldSelector(scope state.Scope) string {
 	var terms []fields.Selector
 	if scope.Kind == state.Pods {
 		terms = append(terms, fields.OneTermNotEqualSelector("status.phase", "Succeeded"))
+	}
+	if scope.Kind == state.Events {
+		terms = append(terms, fields.OneTermEqualSelector("involvedObject.kind", "Pod"))
+		for _, reason := range frequentReasons() {
+			terms = append(terms, fields.OneTermNotEqualSelector("reason", reason))
+		}
 	}
 	if kindOf(scope.Kind).Namespaced && scope.Namespace == "" {
 		for _, namespace := range l.options.ExcludeNamespaces {

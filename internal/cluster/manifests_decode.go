@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +27,9 @@ import (
 const (
 	maxNesting      = 8         // of Lists in Lists
 	maxPendingBytes = 512 << 20 // of items of a list that has not said its kind yet
+	maxDumpEvents   = 100_000   // that tell of probes
+
+	newerEvents = "events.k8s.io/" // the other group that Events are in
 )
 
 // documentError is what is wrong with one document of a file.
@@ -88,8 +92,11 @@ func (p *picture) row(t typeMeta) (kind, bool) {
 	if !grouped {
 		group = ""
 	}
-	if group == "extensions" { // where Deployments, DaemonSets and ReplicaSets lived before apps
+	switch {
+	case group == "extensions": // where Deployments, DaemonSets and ReplicaSets lived before apps
 		group = "apps"
+	case t.Kind == "Event" && strings.HasPrefix(t.APIVersion, newerEvents):
+		group = ""
 	}
 	row, known := p.rows[group+"/"+t.Kind]
 	return row, known
@@ -216,9 +223,6 @@ func (f *fileReader) object(p piece, self typeMeta, depth int) {
 	item, isList := strings.CutSuffix(self.Kind, "List")
 	if !isList {
 		f.foreign++
-		if self.Kind == "Event" && (self.APIVersion == "v1" || strings.HasPrefix(self.APIVersion, "events.k8s.io/")) {
-			f.clock.event(p.text)
-		}
 		return
 	}
 	if row, known := f.row(typeMeta{APIVersion: self.APIVersion, Kind: item}); known {
@@ -233,10 +237,20 @@ func (f *fileReader) object(p piece, self typeMeta, depth int) {
 	}
 }
 
+func decodeObject(row kind, self typeMeta, text []byte) (runtime.Object, error) {
+	if strings.HasPrefix(self.APIVersion, newerEvents) {
+		e := &eventsv1.Event{}
+		err := kjson.UnmarshalCaseSensitivePreserveInts(text, e)
+		return coreEvent(e), err
+	}
+	decoded := row.Object()
+	return decoded, kjson.UnmarshalCaseSensitivePreserveInts(text, decoded)
+}
+
 // decode converts an object of a kind we read and adds it to the picture.
 func (f *fileReader) decode(row kind, self typeMeta, text []byte) error {
-	decoded := row.Object()
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, decoded); err != nil {
+	decoded, err := decodeObject(row, self, text)
+	if err != nil {
 		return err
 	}
 	o, ok := decoded.(metav1.Object)
@@ -281,6 +295,7 @@ func (f *fileReader) put(row kind, decoded runtime.Object, o metav1.Object, text
 	key := objectKey{row.Kind, o.GetNamespace(), o.GetName()}
 	i, exists := f.index[key]
 	switch {
+	case m.object == nil, !exists && row.Kind == state.Events && len(f.objects[row.Kind]) == maxDumpEvents:
 	case !exists:
 		f.index[key] = len(f.objects[row.Kind])
 		f.objects[row.Kind] = append(f.objects[row.Kind], m)

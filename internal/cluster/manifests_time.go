@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"encoding/json"
 	"reflect"
 	"time"
 
@@ -64,34 +63,15 @@ func (c *dumpClock) object(obj any) {
 		if o.Spec.RenewTime != nil {
 			c.tick(o.Spec.RenewTime.Time)
 		}
+	case *corev1.Event:
+		for _, t := range []time.Time{o.CreationTimestamp.Time, o.FirstTimestamp.Time, o.LastTimestamp.Time, o.EventTime.Time} {
+			c.tick(t)
+		}
+		if o.Series != nil {
+			c.tick(o.Series.LastObservedTime.Time)
+		}
 	}
 	c.walk(reflect.ValueOf(obj))
-}
-
-// dumpEvent holds the timestamps of an Event of either API group.
-type dumpEvent struct {
-	Metadata       metav1.ObjectMeta `json:"metadata"`
-	FirstTimestamp metav1.Time       `json:"firstTimestamp"`
-	LastTimestamp  metav1.Time       `json:"lastTimestamp"`
-	DeprecatedLast metav1.Time       `json:"deprecatedLastTimestamp"`
-	EventTime      metav1.MicroTime  `json:"eventTime"`
-	Series         struct {
-		LastObservedTime metav1.MicroTime `json:"lastObservedTime"`
-	} `json:"series"`
-}
-
-// event notes the timestamps of an Event, of which nothing else is read. One that cannot be decoded has none.
-func (c *dumpClock) event(text []byte) {
-	var e dumpEvent
-	if json.Unmarshal(text, &e) != nil {
-		return
-	}
-	for _, t := range []time.Time{
-		e.Metadata.CreationTimestamp.Time, e.FirstTimestamp.Time, e.LastTimestamp.Time, e.DeprecatedLast.Time,
-		e.EventTime.Time, e.Series.LastObservedTime.Time,
-	} {
-		c.tick(t)
-	}
 }
 
 func (c *dumpClock) tick(t time.Time) {

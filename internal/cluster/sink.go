@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +22,7 @@ type sink struct {
 	options convertOptions
 	monitor *monitor
 	free    *freeReplicaSets // of the kind ReplicaSets, else nil
+	events  *recentEvents    // of the kind Events, else nil
 }
 
 var (
@@ -37,47 +39,74 @@ func (compact) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind
 // DeepCopyObject implements runtime.Object; nobody changes what it holds.
 func (c compact) DeepCopyObject() runtime.Object { return c }
 
-// convert returns nil for what is no object of the kind.
-func (s *sink) convert(obj any) state.Object {
+// convert returns nil for what tells nothing, and an error for what is no object of the kind; a selective kind does not tell them
+// apart.
+func (s *sink) convert(obj any) (state.Object, error) {
+	var object state.Object
 	switch o := obj.(type) {
 	case compact:
-		return o.object
+		return o.object, nil
 	case runtime.Object:
-		return s.kind.Convert(o, s.options)
+		object = s.kind.Convert(o, s.options)
 	}
-	return nil
+	if object == nil && !s.kind.Selective {
+		return nil, fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)
+	}
+	return object, nil
+}
+
+// beginList takes that a list is about to be read.
+func (s *sink) beginList() {
+	if s.events != nil {
+		s.events.listed = 0
+	}
 }
 
 // listed converts an item of a list; of one that has not changed it is what the store holds already.
-func (s *sink) listed(obj any) state.Object {
-	if o, ok := obj.(metav1.Object); ok {
-		uid, version := state.ParseUID(string(o.GetUID())), resourceVersion(o)
-		if held := s.store.Held(s.scope.Kind, uid, version); held != nil {
-			return held
-		}
+func (s *sink) listed(obj any) (state.Object, error) {
+	object, err := s.held(obj), error(nil)
+	if object == nil {
+		object, err = s.convert(obj)
 	}
-	return s.convert(obj)
+	if event, ok := object.(*state.ProbeEvent); ok && !s.events.takes(event, state.At(time.Now())) {
+		return nil, nil
+	}
+	return object, err
+}
+
+func (s *sink) held(obj any) state.Object {
+	o, ok := obj.(metav1.Object)
+	if !ok {
+		return nil
+	}
+	return s.store.Held(s.scope.Kind, state.ParseUID(string(o.GetUID())), resourceVersion(o))
 }
 
 // Transformer implements cache.TransformingStore: the reflector keeps the objects of a streaming list in this form.
 func (s *sink) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
-		if object := s.listed(obj); object != nil {
-			return compact{object}, nil
-		}
-		return nil, fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)
+		object, err := s.listed(obj)
+		return compact{object}, err
 	}
 }
 
 // Add implements cache.ReflectorStore.
 func (s *sink) Add(obj any) error {
-	object := s.convert(obj)
-	if object == nil {
-		return fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)
+	object, err := s.convert(obj)
+	switch {
+	case err != nil:
+		return err
+	case object == nil:
+		return s.Delete(obj)
 	}
 	s.store.Apply(s.scope, object)
 	if s.free != nil {
 		s.free.changed(object)
+	}
+	if event, ok := object.(*state.ProbeEvent); ok {
+		if surplus := s.events.keep(event); surplus != nil {
+			s.store.Delete(s.scope, surplus)
+		}
 	}
 	return nil
 }
@@ -87,9 +116,12 @@ func (s *sink) Update(obj any) error { return s.Add(obj) }
 
 // Delete implements cache.ReflectorStore.
 func (s *sink) Delete(obj any) error {
-	object := s.convert(obj)
-	if object == nil {
-		return fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)
+	if s.events != nil {
+		return s.deleteEvent(obj)
+	}
+	object, err := s.convert(obj)
+	if err != nil {
+		return err
 	}
 	if s.free != nil {
 		s.free.gone(object)
@@ -98,15 +130,32 @@ func (s *sink) Delete(obj any) error {
 	return nil
 }
 
+// deleteEvent drops an event that is gone, or that tells nothing any more; most were not kept.
+func (s *sink) deleteEvent(obj any) error {
+	o, ok := obj.(metav1.Object)
+	if !ok {
+		return fmt.Errorf("unexpected %T among %s", obj, s.scope.Kind)
+	}
+	if kept := s.events.forget(state.ParseUID(string(o.GetUID()))); kept != nil {
+		s.store.Delete(s.scope, kept)
+	} else {
+		s.store.Touch(s.scope)
+	}
+	return nil
+}
+
 // Replace implements cache.ReflectorStore: the end of a list.
 func (s *sink) Replace(list []any, _ string) error {
 	objects := make([]state.Object, 0, len(list))
 	for _, obj := range list {
-		if object := s.convert(obj); object != nil {
+		if object, err := s.convert(obj); err == nil && object != nil {
 			objects = append(objects, object)
 		}
 	}
 	s.monitor.listed()
+	if s.events != nil {
+		s.events.replace(objects)
+	}
 	if s.free != nil {
 		s.free.replace(objects)
 		return nil

@@ -34,6 +34,9 @@ func (l *Live) watch(ctx context.Context, store *state.Store, k kind, m *monitor
 	// What the reflector would log, the monitor tells better, and once.
 	ctx = klog.NewContext(ctx, logr.Discard())
 	s := &sink{kind: k, scope: m.scope, store: store, options: l.convertOptions(), monitor: m}
+	if k.Kind == state.Events {
+		s.events = newRecentEvents()
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	if k.AlsoGet {
@@ -90,6 +93,9 @@ func (w *watcher) watch(ctx context.Context, options metav1.ListOptions) (watch.
 		return nil, err
 	}
 	streamsList := options.SendInitialEvents != nil && *options.SendInitialEvents
+	if streamsList {
+		w.sink.beginList()
+	}
 	options.Watch = true
 	opened, cancel := context.WithCancel(ctx)
 	opening := time.AfterFunc(w.timings.silence, cancel)
@@ -152,6 +158,7 @@ func (w *watcher) list(ctx context.Context, _ metav1.ListOptions) (runtime.Objec
 		w.refused = nil
 		return nil, err
 	}
+	w.sink.beginList()
 	all := &metainternal.List{}
 	for options := (metav1.ListOptions{Limit: pageSize}); ; {
 		page, err := w.page(ctx, options)
@@ -163,10 +170,11 @@ func (w *watcher) list(ctx context.Context, _ metav1.ListOptions) (runtime.Objec
 			return nil, err
 		}
 		err = meta.EachListItem(page, func(item runtime.Object) error {
-			if object := w.sink.listed(item); object != nil {
+			object, err := w.sink.listed(item)
+			if object != nil {
 				all.Items = append(all.Items, compact{object})
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("cannot read a page of %s: %w", w.kind.Kind, err)
