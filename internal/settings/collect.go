@@ -47,11 +47,30 @@ func Collect(c *state.ContainerSpec, maps []*state.ConfigMap) []state.Setting {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b ranked) int { return a.rank - b.rank })
-	settings := make([]state.Setting, len(all))
-	for i := range all {
-		settings[i] = all[i].Setting
+	settings := make([]state.Setting, 0, len(all))
+	unheeded := startsDirectly(c.Settings)
+	for _, s := range all {
+		if !unheeded || !ByScript(s.Setting) {
+			settings = append(settings, s.Setting)
+		}
 	}
 	return decideProfiles(settings)
+}
+
+// startsDirectly reports whether the command of a container is java and holds all its options: then no script puts in what stands in
+// JAVA_OPTS and the like.
+func startsDirectly(own []state.Setting) bool {
+	directly := false
+	for _, s := range own {
+		switch {
+		case s.Source != state.FromJVM:
+		case s.Key.String() == optionHidden:
+			return false
+		case s.Key.String() == optionDirectly:
+			directly = true
+		}
+	}
+	return directly
 }
 
 func named(maps []*state.ConfigMap, name state.Symbol) *state.ConfigMap {

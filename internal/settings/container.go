@@ -101,6 +101,9 @@ func cutCommand(words []string) (one, rest []string) {
 // command takes the words of one command. InImage says that they may be arguments of a command that the image holds.
 func (c *collection) command(words []string, inImage bool) (java bool) {
 	start, java := javaOptions(words, inImage)
+	if java && start > 0 && (start == 1 || start == 2 && words[0] == "exec") {
+		c.note(optionDirectly)
+	}
 	if !java {
 		for _, word := range words {
 			c.argument(word)
@@ -120,7 +123,7 @@ func (c *collection) command(words []string, inImage bool) (java bool) {
 		case strings.HasPrefix(word, "-"):
 			c.option("", word)
 		case strings.HasPrefix(word, "@") || strings.Contains(word, "$"):
-			c.hidden()
+			c.note(optionHidden)
 		default: // the main class
 			c.arguments(words[start:])
 			return true
@@ -129,10 +132,11 @@ func (c *collection) command(words []string, inImage bool) (java bool) {
 	return true
 }
 
-// hidden notes options of a JVM that cannot be seen: those in a file, or in a variable whose value is elsewhere.
-func (c *collection) hidden() {
+// note keeps what a command line tells of the options of a JVM that cannot be seen, those in a file or in a variable whose value is
+// elsewhere: that there are some, or that there can be none.
+func (c *collection) note(what string) {
 	if len(c.settings) < MaxSettings {
-		c.settings = append(c.settings, state.Setting{Source: state.FromJVM, Key: state.Sym(optionHidden), Value: Unknown})
+		c.settings = append(c.settings, state.Setting{Source: state.FromJVM, Key: state.Sym(what), Value: Unknown})
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	optionFraction   = "-XX:MaxRAMFraction"
 	optionContainer  = "-XX:UseContainerSupport" // the value is + or -
 	optionHidden     = "$"                       // options that cannot be seen
+	optionDirectly   = "java"                    // the command is java itself: no script adds options
 )
 
 // isJudgedOption reports whether an option of a JVM is judged.
