@@ -126,7 +126,7 @@ func hygieneBlindness(source Datasource) []panel {
 				"1 - "+c.min("stability_check_evaluated", "check")),
 			value("Not shown", "short", c.max("stability_check_overflow", "check")).colored(thresholds("transparent", step{1, "yellow"})),
 		).sized(12, 9),
-		table(52, "Exempted", "Findings that somebody decided to live with, by annotation or by configuration.", "Findings",
+		table(52, "Exempted findings", "Findings that somebody decided to live with, by annotation or by configuration.", "Findings",
 			label("cluster", "Cluster"), label("namespace", "Namespace"), label("check", "Check"), label("by", "By"),
 			value("Findings", "short", c.max("stability_check_exempted", "namespace", "check", "by")),
 		).sparsely().sized(12, 9),
