@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,7 @@ func probed(event *state.ProbeEvent, message string) bool {
 			event.Outcome = state.ProbeFailed
 		case strings.HasPrefix(rest, "errored"):
 			event.Outcome = state.ProbeErrored
+			return !lostContainer(rest)
 		case strings.HasPrefix(rest, "warning"): // the kubelet warns of redirects to other hosts alone
 			event.Outcome = state.ProbeRedirected
 		default:
@@ -81,17 +83,21 @@ func probed(event *state.ProbeEvent, message string) bool {
 	return false
 }
 
+// lostContainer finds the errors of a probe that only say that the container has ended or is about to: an exec probe races
+// with every stop.
+func lostContainer(message string) bool {
+	return containsAny(message, "container not running", "CONTAINER_EXITED", "stopped state", "container not found", "not found in pod",
+		"NotFound", "container is not created or running", "process already finished", "ttrpc: closed")
+}
+
+func containsAny(message string, phrases ...string) bool {
+	return slices.ContainsFunc(phrases, func(phrase string) bool { return strings.Contains(message, phrase) })
+}
+
 // mixesSchemes finds what Go's HTTP client says when it speaks TLS to a server that does not, or the reverse.
 func mixesSchemes(message string) bool {
-	for _, phrase := range []string{
-		"server gave HTTP response to HTTPS client", "first record does not look like a TLS handshake",
-		"Client sent an HTTP request to an HTTPS server", `malformed HTTP response "\x15\x03`,
-	} {
-		if strings.Contains(message, phrase) {
-			return true
-		}
-	}
-	return false
+	return containsAny(message, "server gave HTTP response to HTTPS client", "first record does not look like a TLS handshake",
+		"Client sent an HTTP request to an HTTPS server", `malformed HTTP response "\x15\x03`)
 }
 
 // killed reads why a container is ended: "Container web failed liveness probe, will be restarted".

@@ -26,7 +26,7 @@ func TestConvertEvent(t *testing.T) {
 		{"Unhealthy", "(combined from similar events): Readiness probe failed: x", &state.ProbeEvent{ProbeType: readiness}},
 		{"Unhealthy", "Readiness probe errored and resulted in unknown state: strconv.Atoi: parsing \"htpp\": invalid syntax",
 			&state.ProbeEvent{ProbeType: readiness, Outcome: state.ProbeErrored}},
-		{"Unhealthy", "Liveness probe errored: rpc error: code = NotFound", &state.ProbeEvent{ProbeType: liveness, Outcome: state.ProbeErrored}},
+		{"Unhealthy", "Liveness probe errored: exec failed: no such file", &state.ProbeEvent{ProbeType: liveness, Outcome: state.ProbeErrored}},
 		{"ProbeWarning", "Readiness probe warning: Probe terminated redirects, Response body: ",
 			&state.ProbeEvent{ProbeType: readiness, Outcome: state.ProbeRedirected}},
 		{"Unhealthy", "Readiness probe failed: Get \"https://10.0.0.1:8080/\": http: server gave HTTP response to HTTPS client",
@@ -37,6 +37,8 @@ func TestConvertEvent(t *testing.T) {
 		{"Killing", "Container web failed startup probe, will be restarted", &state.ProbeEvent{ProbeType: startup, Outcome: state.ProbeKilled}},
 		{"Killing", "Killing container with id docker://web:Container failed liveness probe.. Container will be killed and recreated.",
 			&state.ProbeEvent{ProbeType: liveness, Outcome: state.ProbeKilled}},
+		{"Unhealthy", "Liveness probe errored: rpc error: code = NotFound desc = task not found", nil},
+		{"Unhealthy", "Readiness probe errored and resulted in unknown state: container not running (abc)", nil},
 		{"Killing", "Stopping container web", nil},
 		{"BackOff", "Readiness probe failed: x", nil},
 		{"Unhealthy", "readiness probe failed", nil},
@@ -80,13 +82,13 @@ func TestConvertEventOfContainer(t *testing.T) {
 
 func TestLastSeenOfEvent(t *testing.T) {
 	for times, want := range map[string]state.Time{
-		`"lastTimestamp": "2026-01-02T03:00:00Z", "firstTimestamp": "2026-01-02T01:00:00Z"`:               clock("03:00:00"),
-		`"eventTime": "2026-01-02T03:00:00.500000Z"`:                                                           clock("03:00:00"),
+		`"lastTimestamp": "2026-01-02T03:00:00Z", "firstTimestamp": "2026-01-02T01:00:00Z"`:                         clock("03:00:00"),
+		`"eventTime": "2026-01-02T03:00:00.500000Z"`:                                                                clock("03:00:00"),
 		`"eventTime": "2026-01-02T03:00:00.500000Z", "series": {"lastObservedTime": "2026-01-02T04:00:00.500000Z"}`: clock("04:00:00"),
-		`"firstTimestamp": "2026-01-02T02:00:00Z"`:                                                        clock("02:00:00"),
-		`"metadata": {"creationTimestamp": "2026-01-02T02:00:00Z"}`:                                       clock("02:00:00"),
-		`"lastTimestamp": null, "eventTime": null, "series": null`:                                        0,
-		`"lastTimestamp": "9999-01-02T02:00:00Z", "eventTime": null`:                                      maxTime,
+		`"firstTimestamp": "2026-01-02T02:00:00Z"`:                                                                  clock("02:00:00"),
+		`"metadata": {"creationTimestamp": "2026-01-02T02:00:00Z"}`:                                                 clock("02:00:00"),
+		`"lastTimestamp": null, "eventTime": null, "series": null`:                                                  0,
+		`"lastTimestamp": "9999-01-02T02:00:00Z", "eventTime": null`:                                                maxTime,
 	} {
 		if got := lastSeen(decode[corev1.Event](t, `{`+times+`}`)); got != want {
 			t.Errorf("%s: last seen at %d, want %d", times, got, want)

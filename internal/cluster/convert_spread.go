@@ -55,11 +55,8 @@ func ownRevision(matchLabelKeys []string) bool {
 		slices.Contains(matchLabelKeys, appsv1.ControllerRevisionHashLabelKey)
 }
 
-// pinned reports whether a nodeName, a nodeSelector or a required node affinity leaves pods a part of the nodes.
-func pinned(spec *corev1.PodSpec) bool {
-	if spec.NodeName != "" {
-		return true
-	}
+// selectsNodes reports whether a nodeSelector or a required node affinity leaves pods a part of the nodes.
+func selectsNodes(spec *corev1.PodSpec) bool {
 	for key := range spec.NodeSelector {
 		if !isPlatform(key) {
 			return true

@@ -33,7 +33,7 @@ func template(m *metav1.ObjectMeta, path templatePath, podLabels map[string]stri
 		HostNetwork: spec.HostNetwork,
 		RunsToEnd:   spec.RestartPolicy == corev1.RestartPolicyNever || spec.RestartPolicy == corev1.RestartPolicyOnFailure,
 		Grace:       seconds(deref(spec.TerminationGracePeriodSeconds, defaultTerminationGrace)),
-		Pinned:      pinned(spec),
+		Pinned:      path != inPod && spec.NodeName != "" || selectsNodes(spec), // a pod's nodeName is the scheduler's
 		Spread:      spread(spec, m.Namespace),
 		Dropped:     droppedFields(m, path, options),
 	}

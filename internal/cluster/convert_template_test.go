@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -235,7 +236,7 @@ func TestConvertPinned(t *testing.T) {
 	const linux, pool = `{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}`, `{"key": "pool", "operator": "Exists"}`
 	for spec, want := range map[string]bool{
 		`{}`:                false,
-		`{"nodeName": "n"}`: true,
+		`{"nodeName": "n"}`: false, // the scheduler wrote it
 		`{"nodeSelector": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux"}}`:                                         false,
 		`{"nodeSelector": {"kubernetes.io/os": "linux", "pool": "big"}}`:                                                                                           true,
 		required(`{"matchExpressions": [` + linux + `]}`):                                                                                                          false,
@@ -247,6 +248,14 @@ func TestConvertPinned(t *testing.T) {
 		if got := templateOf(t, spec).Pinned; got != want {
 			t.Errorf("%s: pinned is %v", spec, got)
 		}
+	}
+}
+
+func TestATemplateIsPinnedByItsNodeName(t *testing.T) {
+	d := &appsv1.Deployment{}
+	d.Spec.Template.Spec.NodeName = "n"
+	if !convertDeployment(d, convertOptions{}).Template.Pinned {
+		t.Error("it is not pinned")
 	}
 }
 

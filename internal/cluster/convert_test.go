@@ -158,6 +158,14 @@ func TestConvertNode(t *testing.T) {
 	if got := convertNode(node, convertOptions{}).Zone.String(); got != "newer" {
 		t.Errorf("zone %q; want newer", got)
 	}
+	for effect, tainted := range map[corev1.TaintEffect]bool{
+		corev1.TaintEffectNoSchedule: true, corev1.TaintEffectNoExecute: true, corev1.TaintEffectPreferNoSchedule: false, "": false,
+	} {
+		node.Spec.Taints[0].Effect = effect
+		if got := convertNode(node, convertOptions{}).Tainted; got != tainted {
+			t.Errorf("the effect %s keeps pods away: %v", effect, got)
+		}
+	}
 	for _, taint := range []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption",
 		"node.cloudprovider.kubernetes.io/shutdown", "cloud.google.com/impending-node-termination",
 		"aws-node-termination-handler/spot-itn"} {
@@ -214,6 +222,14 @@ func TestConvertAutoscalerAndBudget(t *testing.T) {
 		}
 	}
 
+	for spec, want := range map[string][2]*state.IntOrPercent{
+		`{}`: {}, `{"minAvailable": 1}`: {{Value: 1}, nil}, `{"minAvailable": "100%"}`: {{Value: 100, Percent: true}, nil},
+		`{"maxUnavailable": 0}`: {nil, {}}, `{"maxUnavailable": "lots"}`: {}, `{"maxUnavailable": "-1"}`: {},
+	} {
+		pdb := convertBudget(decode[policyv1.PodDisruptionBudget](t, `{`+head+`, "spec": `+spec+`}`), convertOptions{})
+		compare(t, [2]*state.IntOrPercent{pdb.MinAvailable, pdb.MaxUnavailable}, want)
+	}
+
 	pdb := decode[policyv1.PodDisruptionBudget](t, `{`+head+`, "spec": {"selector": {"matchLabels": {"a": "b"},
 	 "matchExpressions": [{"key": "c", "operator": "NotIn", "values": ["d"]}, {"key": "e", "operator": "Exists"}]}},
 	 "status": {"currentHealthy": 2, "desiredHealthy": 3, "expectedPods": 4, "disruptionsAllowed": 1,
@@ -248,6 +264,18 @@ func TestConvertService(t *testing.T) {
 		{Key: state.Sym("app"), Op: state.OpIn, Values: []state.Symbol{state.Sym("web")}}}, Ports: []state.ServicePort{{Port: 80, Target: 80}}})
 	service.Spec.Type, service.Spec.Ports = corev1.ServiceTypeExternalName, nil
 	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Portless: true})
+
+	service = decode[corev1.Service](t, `{`+head+`, "spec": {"clusterIP": "None", "publishNotReadyAddresses": true, "ports": [
+	 {"name": "http", "port": 80, "targetPort": 8080}, {"port": 81, "targetPort": "admin"}, {"port": 53, "protocol": "UDP"}, {"port": -1}]}}`)
+	compare(t, convertService(service, convertOptions{}), &state.Service{Meta: named("web"), Headless: true, PublishNotReady: true,
+		Ports: []state.ServicePort{{Name: state.Sym("http"), Port: 80, Target: 8080}, {Port: 81, TargetName: state.Sym("admin")},
+			{Port: 53, Target: 53, UDP: true}, {}}})
+	for value, want := range map[string]bool{"true": true, "1": true, "false": false, "yes": false} {
+		older := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{unreadyAnnotation: value}}}
+		if got := convertService(older, convertOptions{}).PublishNotReady; got != want {
+			t.Errorf("the older annotation with %q publishes unready addresses: %v", value, got)
+		}
+	}
 
 	slice := decode[discoveryv1.EndpointSlice](t, `{`+head+`, "ports": [{}], "endpoints": [
 	 {"addresses": ["10.0.0.1"], "targetRef": {"uid": "p1"}, "conditions": {"ready": false, "serving": true, "terminating": true}},
