@@ -2,4 +2,4 @@
 
 package middleware
 
-func dataKinds() []Kind { return nil }
+func dataKinds() []Kind { return []Kind{redisKind(), sentinelKind()} }
