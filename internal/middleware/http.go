@@ -24,34 +24,32 @@ type answer struct {
 // maxBody bounds the body of one answer.
 const maxBody = 8 << 20
 
-// request asks the target over HTTP: path is appended to its address, which may be a URL or host:port. Redirects are not followed: they are
-// an answer. The credential goes along as basic or bearer authorisation.
+// exchange is a request over HTTP.
+type exchange struct {
+	method, path, body string
+	// url is asked instead of the target's address and path; it is another server, and no credential goes there.
+	url string
+	// host is what the server is asked for by name, when that is not its address.
+	host string
+	// session goes along as it is instead of the credential that it was got for.
+	session Secret
+}
+
+// request asks the target over HTTP: path is appended to its address, which may be a URL or host:port.
 func (p *Probe) request(ctx context.Context, method, path string, body string) (*answer, error) {
-	base, err := p.baseURL()
+	return p.exchange(ctx, exchange{method: method, path: path, body: body})
+}
+
+// exchange asks over HTTP. Redirects are not followed: they are an answer. The credential goes along as basic or bearer authorisation.
+// All requests of a probe to one address use one connection where the server lets them, and so ask one and the same server.
+func (p *Probe) exchange(ctx context.Context, e exchange) (*answer, error) {
+	r, err := p.newRequest(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, strings.NewReader(body))
-	if err != nil {
-		return nil, fail(Protocol, "cannot make a request of the address")
-	}
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	r.Header.Set("User-Agent", "stability_exporter")
-	username, password, token, err := p.Login()
-	switch {
-	case err != nil:
-		return nil, err
-	case !token.Empty():
-		r.Header.Set("Authorization", "Bearer "+token.Reveal())
-	case username != "" || !password.Empty():
-		r.SetBasicAuth(username, password.Reveal())
-	}
-	client := p.httpClient(ctx)
-	defer client.CloseIdleConnections()
+	p.connections.Do(func() { p.client = p.httpClient(ctx) })
 	began := time.Now()
-	response, err := client.Do(r)
+	response, err := p.client.Do(r)
 	if err != nil {
 		if wrapped, ok := err.(*url.Error); ok { // its text holds the URL
 			err = wrapped.Err
@@ -68,6 +66,83 @@ func (p *Probe) request(ctx context.Context, method, path string, body string) (
 		return nil, fail(Protocol, "the answer is longer than %d bytes", maxBody)
 	}
 	return &answer{response.StatusCode, response.Header, text}, nil
+}
+
+func (p *Probe) newRequest(ctx context.Context, e exchange) (*http.Request, error) {
+	base, err := p.baseURL()
+	if err != nil {
+		return nil, err
+	}
+	whole := e.url
+	switch {
+	case whole == "" && e.path == "":
+		whole = base
+	case whole == "":
+		whole = strings.TrimSuffix(base, "/") + e.path
+	}
+	r, err := http.NewRequestWithContext(ctx, e.method, whole, strings.NewReader(e.body))
+	if err != nil {
+		return nil, fail(Protocol, "cannot make a request of the address")
+	}
+	if e.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if e.host != "" {
+		r.Host = e.host
+	}
+	r.Header.Set("User-Agent", "stability_exporter")
+	if e.url != "" {
+		return r, nil
+	}
+	return r, p.authorize(r, e.session)
+}
+
+// authorize adds the session, else the credential.
+func (p *Probe) authorize(r *http.Request, session Secret) error {
+	if !session.Empty() {
+		r.Header.Set("Authorization", session.Reveal())
+		return nil
+	}
+	username, password, token, err := p.Login()
+	switch {
+	case err != nil:
+		return err
+	case !token.Empty():
+		r.Header.Set("Authorization", "Bearer "+token.Reveal())
+	case username != "" || !password.Empty():
+		r.SetBasicAuth(username, password.Reveal())
+	}
+	return nil
+}
+
+// refused turns a status that is no answer into an error; what says what was asked for.
+func (a *answer) refused(what string) error {
+	switch {
+	case a.status == http.StatusUnauthorized:
+		return fail(Auth, "%s: the credentials are missing or wrong (HTTP 401)", what)
+	case a.status == http.StatusForbidden:
+		return fail(Permission, "%s: the account may not ask (HTTP 403)", what)
+	case a.status == http.StatusTooManyRequests:
+		return fail(Saturated, "%s: too many requests (HTTP 429)", what)
+	case a.status >= 500:
+		return fail(Unavailable, "%s: HTTP %d", what, a.status)
+	case a.status != http.StatusOK:
+		return fail(Protocol, "%s: HTTP %d", what, a.status)
+	}
+	return nil
+}
+
+// whyNot tells of a status other than 200 why a fact that is no part of the verdict is unknown.
+func (a *answer) whyNot() Why {
+	switch a.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return NoPermission
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusNotImplemented:
+		return Unsupported
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return TimedOut
+	}
+	return Garbled
 }
 
 // getJSON asks for a JSON document and decodes it into out. Another status than 200 is returned as it is, with what the body says decoded if
@@ -97,7 +172,7 @@ func (p *Probe) baseURL() (string, error) {
 	return "http://" + address, nil
 }
 
-// httpClient returns a client for one request: no proxy, no redirect. Its connections end with ctx, whatever context the transport dials in.
+// httpClient returns a client for one probe: no proxy, no redirect. Its connections end with ctx, whatever context the transport dials in.
 func (p *Probe) httpClient(ctx context.Context) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -46,6 +46,8 @@ type Option struct {
 	// Required says that a target without it cannot be probed.
 	Required bool
 	Default  string
+	// Check refuses a value that is of the type and wrong all the same, such as a pattern that is none; of a List it checks each text. May be nil.
+	Check func(value string) error
 }
 
 // OptionType says how the value of an option is written.

@@ -4,13 +4,16 @@ package middleware
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +26,9 @@ type Probe struct {
 	Target *Target
 
 	now func() time.Time
+
+	connections sync.Once    // for client
+	client      *http.Client // of all requests of this probe
 }
 
 // Run asks a target once and returns what it found out, always within the target's timeout (or that of ctx, if it is shorter): a
@@ -144,6 +150,11 @@ func (p *Probe) Login() (username string, password, token Secret, err error) {
 	l, err := c.read()
 	if err != nil {
 		return "", Secret{}, Secret{}, fail(Auth, "%w", err)
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte(l.username + ":" + l.password.Reveal()))
+	p.hide(l.password.Reveal(), l.token.Reveal())
+	if !l.password.Empty() {
+		p.hide(basic)
 	}
 	return l.username, l.password, l.token, nil
 }

@@ -29,6 +29,7 @@ type Recorder struct {
 	mu     sync.Mutex
 	view   state.MiddlewareView
 	closed bool
+	hidden []string // texts that no detail may show, should a target send them back
 }
 
 func (r *Recorder) change(do func(*state.MiddlewareView)) {
@@ -44,12 +45,35 @@ func (r *Recorder) Up() { r.change(func(v *state.MiddlewareView) { v.Up = true }
 
 // Problem says that something is wrong. Detail is a short English text without secrets; of several for one reason the first stays.
 func (r *Recorder) Problem(reason Reason, detail string, args ...any) {
-	text := clean(fmt.Sprintf(detail, args...))
+	text := clean(r.withoutHidden(fmt.Sprintf(detail, args...)))
 	r.change(func(v *state.MiddlewareView) {
 		if !slices.ContainsFunc(v.Problems, func(p state.MiddlewareProblem) bool { return p.Reason == string(reason) }) {
 			v.Problems = append(v.Problems, state.MiddlewareProblem{Reason: string(reason), Detail: text})
 		}
 	})
+}
+
+// minHidden is the length from which on a secret can be told from other text.
+const minHidden = 4
+
+// hide keeps texts out of all details from now on.
+func (r *Recorder) hide(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range secrets {
+		if len(s) >= minHidden && !slices.Contains(r.hidden, s) {
+			r.hidden = append(r.hidden, s)
+		}
+	}
+}
+
+func (r *Recorder) withoutHidden(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.hidden {
+		text = strings.ReplaceAll(text, s, "[secret]")
+	}
+	return text
 }
 
 // clean makes a text of a target fit to be shown: one line of printable characters.

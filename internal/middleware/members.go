@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package middleware
+
+import (
+	"stability-exporter/internal/state"
+)
+
+// membership tells how many members of a cluster are healthy and how many there should be: the configured number, else the one that the
+// cluster knows itself by; zero is not known.
+func (p *Probe) membership(healthy, known int) {
+	p.Members("healthy", healthy)
+	expected := known
+	if p.Target.Limits.ExpectedMembers > 0 {
+		expected = p.Target.Limits.ExpectedMembers
+	}
+	if expected == 0 {
+		p.Unknown("members_expected", NotConfigured)
+		return
+	}
+	p.Expected(expected)
+	if healthy < expected {
+		p.Problem(MembersMissing, "%d of %d members", healthy, expected)
+	}
+}
+
+// electorate tells of the members of a group that elect a leader whether they have one, one only, and a majority.
+func electorate(members []*state.MiddlewareView, group *Recorder) {
+	serving, leaders := 0, 0
+	for _, m := range members {
+		if m.Role == "observer" {
+			continue
+		}
+		if m.Role == "leader" || m.Role == "follower" || m.Role == "standalone" {
+			serving++
+		}
+		if m.Role == "leader" || m.Role == "standalone" {
+			leaders++
+		}
+	}
+	expected := electors(members)
+	group.Members("healthy", serving)
+	group.Expected(expected)
+	if serving > 0 {
+		group.Up()
+	}
+	switch {
+	case 2*serving <= expected:
+		group.Problem(NoQuorum, "%d of %d members serve", serving, expected)
+	case serving < expected:
+		group.Problem(MembersMissing, "%d of %d members serve", serving, expected)
+	}
+	switch {
+	case leaders == 0:
+		group.Problem(NoLeader, "no member leads")
+	case leaders > 1:
+		group.Problem(RoleConflict, "%d members lead", leaders)
+	}
+}
+
+// electors returns how many members there should be: what the members say, else those that are asked and do not merely observe.
+func electors(members []*state.MiddlewareView) int {
+	asked, said := 0, 0
+	for _, m := range members {
+		if m.Role != "observer" {
+			asked++
+		}
+		if m.MembersExpected.Known {
+			said = max(said, int(m.MembersExpected.Value))
+		}
+	}
+	if said > 0 {
+		return said
+	}
+	return asked
+}
