@@ -5,6 +5,7 @@ package middleware
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -117,9 +118,7 @@ func TestRedisVerdicts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			answers := map[string]string{"INFO": bulk(c.info), "PING": "+PONG\r\n"}
-			for command, answer := range c.more {
-				answers[command] = answer
-			}
+			maps.Copy(answers, c.more)
 			target := targetOf(t, "redis", fakeRedis(t, answers))
 			if c.change != nil {
 				c.change(target)
