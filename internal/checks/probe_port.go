@@ -4,7 +4,6 @@ package checks
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"stability-exporter/internal/state"
@@ -96,14 +95,19 @@ func judgeHostSet(p *ProbeSubject) Verdict {
 	if host == "" || p.Handler != state.HandlerHTTP && p.Handler != state.HandlerTCP {
 		return Verdict{}
 	}
-	address, err := netip.ParseAddr(host)
-	switch local := strings.EqualFold(host, "localhost") || err == nil && (address.IsLoopback() || address.IsUnspecified()); {
-	case p.Template.HostNetwork && (local || err == nil):
+	address := strings.Contains(host, ":") || strings.Trim(host, "0123456789.") == ""
+	switch local := strings.EqualFold(host, "localhost") || address && isLoopback(host); {
+	case p.Template.HostNetwork && (local || address):
 		return Verdict{}
 	case local:
 		return Verdict{Critical, fmt.Sprintf("%s probe: %s is the node here, not the pod", p.Type, host)}
 	}
 	return Verdict{Warning, fmt.Sprintf("%s probe: asks %s instead of the pod", p.Type, host)}
+}
+
+// isLoopback reports whether the address leads to where the asking is done: 127.0.0.0/8 and ::1, and also 0.0.0.0 and ::.
+func isLoopback(address string) bool {
+	return strings.HasPrefix(address, "127.") || strings.Trim(address, "0:.") == "" || strings.Trim(address, "0:") == "1"
 }
 
 func probeSchemeMismatch() Check {

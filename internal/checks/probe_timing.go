@@ -91,7 +91,7 @@ func probeGraceOverride() Check {
 			"around for longer than a proper stop would take.",
 		Fix: "Set terminationGracePeriodSeconds of the probe below that of the pod, or leave it out.",
 		OfProbe: func(p *ProbeSubject) Verdict {
-			if p.Type == "Readiness" || p.Probe.Grace <= p.Template.Grace {
+			if p.Type == "Readiness" || p.Probe.Grace <= max(p.Template.Grace, 0) {
 				return Verdict{}
 			}
 			return Verdict{Info, fmt.Sprintf("%s probe: %s, the pod: %s", p.Type, p.Probe.Grace, p.Template.Grace)}
