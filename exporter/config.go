@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"stability-exporter/collectors"
 	"stability-exporter/internal/state"
 )
 
@@ -23,6 +24,7 @@ type config struct {
 	Damage damageConfig `yaml:"damage"`
 	// NodeConditions say by condition type how a node condition is read where the rule of its name is wrong.
 	NodeConditions map[string]conditionReading `yaml:"node_conditions"`
+	Checks         checksConfig                `yaml:"checks"`
 	Rules          rulesConfig                 `yaml:"rules"`
 }
 
@@ -33,12 +35,15 @@ type damageConfig struct {
 }
 
 func newConfig() *config {
-	return &config{Damage: damageConfig{Grace: duration{Duration: state.DefaultGrace}}}
+	return &config{
+		Damage: damageConfig{Grace: duration{Duration: state.DefaultGrace}},
+		Checks: checksConfig{MaxSeriesPerCheck: wholeNumber{number: collectors.DefaultMaxSeriesPerCheck}},
+	}
 }
 
 // validate returns the mistakes that only show once a value is understood.
 func (c *config) validate() []mistake {
-	mistakes := c.Rules.validate()
+	mistakes := append(c.Rules.validate(), c.Checks.validate()...)
 	if g := c.Damage.Grace; g.Duration < time.Second || g.Duration > 24*time.Hour {
 		mistakes = append(mistakes, mistake{g.line, fmt.Sprintf("a grace of %s is out of range: give 1s to 24h", g.Duration)})
 	}

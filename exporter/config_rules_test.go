@@ -97,10 +97,11 @@ func TestTheExampleHasAllKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"config", "damageConfig", "rulesConfig", "alertConfig"} {
+	for _, name := range []string{"config", "damageConfig", "rulesConfig", "alertConfig", "checksConfig", "exemptionConfig", "hotGroupConfig",
+		"hotWorkloadConfig"} {
 		keys := strings.Split(knownKeys(name), ", ")
 		for _, key := range keys {
-			if !regexp.MustCompile(`(?m)^ *` + key + `:`).Match(text) {
+			if !regexp.MustCompile(`(?m)^[^#\n]*\b` + key + `:`).Match(text) {
 				t.Errorf("the key %s is missing", key)
 			}
 		}

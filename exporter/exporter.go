@@ -110,6 +110,7 @@ type exporter struct {
 	options  *options
 	loggers  loggers
 	specs    []collectors.Spec // of all collectors, disabled ones included
+	granted  grants            // at start: what is opened stays open
 	reads    state.Kinds       // what the enabled collectors read
 	source   source
 	store    *state.Store
@@ -128,6 +129,7 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 	if err != nil {
 		return nil, err
 	}
+	e.granted = settings.Checks.grants()
 	if e.specs, err = e.declare(settings); err != nil {
 		return nil, err
 	}
@@ -168,14 +170,24 @@ func (e *exporter) apply(settings *config) error {
 // declare returns the specs of all collectors under the given settings.
 func (e *exporter) declare(settings *config) ([]collectors.Spec, error) {
 	return collectors.All(collectors.Options{
-		WorkloadLabels: e.options.source.workloadLabels,
-		Conditions:     settings.conditions(),
+		WorkloadLabels:    e.options.source.workloadLabels,
+		Conditions:        settings.conditions(),
+		Checks:            settings.Checks.settings(),
+		MaxSeriesPerCheck: settings.Checks.MaxSeriesPerCheck.number,
 	})
 }
 
-// enabled returns the specs of those collectors that are not switched off.
+// enabled returns the specs of those collectors that are not switched off. What they may read and is granted, they read.
 func (e *exporter) enabled(specs []collectors.Spec) []collectors.Spec {
-	return slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool { return !*e.options.collectors[s.Name] })
+	granted := e.granted.kinds()
+	if len(e.options.source.manifests) > 0 {
+		granted = ^state.Kinds(0) // what a manifest holds is granted
+	}
+	enabled := slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool { return !*e.options.collectors[s.Name] })
+	for i := range enabled {
+		enabled[i].Reads |= enabled[i].MayRead & granted
+	}
+	return enabled
 }
 
 // reload reads the configuration again. A bad one is refused, and the last good one stays.
@@ -192,6 +204,10 @@ func (e *exporter) reload() error {
 		return err
 	}
 	level.Info(e.loggers.own).Log("msg", "configuration loaded", "file", e.options.configFile)
+	if !settings.Checks.grants().equal(e.granted) {
+		level.Warn(e.loggers.own).Log("msg", "what the checks may read has changed: that takes effect at the next start",
+			"keys", "configmap_namespaces, events")
+	}
 	return nil
 }
 

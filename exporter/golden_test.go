@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stability-exporter/collectors"
+	"stability-exporter/internal/checks"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated documentation instead of comparing it")
@@ -28,6 +29,7 @@ func TestGoldenDocumentation(t *testing.T) {
 	for name, want := range map[string][]byte{
 		"flags.md":   flagsMarkdown(app.Model()),
 		"metrics.md": metricsMarkdown(specs),
+		"checks.md":  checks.DocsMarkdown(checks.All()),
 	} {
 		path := filepath.Join("..", "docs", name)
 		if *update {

@@ -141,10 +141,7 @@ func knownKeys(structName string) string {
 		case reflect.Struct:
 			for i := range t.NumField() {
 				key, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-				if key == "" {
-					continue
-				}
-				if t.Name() == structName {
+				if key != "" && t.Name() == structName {
 					keys = append(keys, key)
 				}
 				visit(t.Field(i).Type)

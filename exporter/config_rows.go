@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// rows is a list of mappings that knows where each of them stands, for what is missing in one has no line of its own.
+type rows[T any] []row[T]
+
+type row[T any] struct {
+	Value T
+	line  int
+	wrong bool // it has mistakes already: what is missing may be due to them
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler. Decoding node by node forgets that unknown keys are mistakes, hence they are
+// looked for here.
+func (r *rows[T]) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.SequenceNode {
+		return mistakeAt(node, "%s stands where a list is expected", describe(node))
+	}
+	var mistakes []string
+	for _, item := range node.Content {
+		one := row[T]{line: item.Line}
+		before := len(mistakes)
+		mistakes = append(mistakes, unknownKeys(item, reflect.TypeFor[T]().Name())...)
+		var typed *yaml.TypeError
+		if err := item.Decode(&one.Value); errors.As(err, &typed) {
+			mistakes = append(mistakes, typed.Errors...)
+		} else if err != nil {
+			mistakes = append(mistakes, fmt.Sprintf("line %d: %s", item.Line, strings.TrimPrefix(err.Error(), "yaml: ")))
+		}
+		one.wrong = len(mistakes) > before
+		*r = append(*r, one)
+	}
+	if len(mistakes) > 0 {
+		return &yaml.TypeError{Errors: mistakes}
+	}
+	return nil
+}
+
+// unknownKeys returns messages as the decoder words them.
+func unknownKeys(node *yaml.Node, structName string) []string {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind != yaml.MappingNode {
+		return nil
+	}
+	var messages []string
+	known := strings.Split(knownKeys(structName), ", ")
+	for i := 0; i < len(node.Content); i += 2 {
+		if key := node.Content[i]; !slices.Contains(known, key.Value) && key.Tag != "!!merge" {
+			messages = append(messages, fmt.Sprintf("line %d: field %s not found in type exporter.%s", key.Line, key.Value, structName))
+		}
+	}
+	return messages
+}
