@@ -167,10 +167,7 @@ func (e *Evaluator) evaluateCluster() {
 		if c.OfCluster == nil || !e.ready(c) {
 			continue
 		}
-		var findings []Finding
-		e.guard(&e.workloads, i, func() {
-			findings = c.OfCluster(&ClusterSubject{Setups: e.setups, settings: &e.settings})
-		})
+		findings := e.ofCluster(i)
 		if len(findings) > 0 && len(byRef) == 0 {
 			for _, setup := range e.setups {
 				byRef[setup.Ref] = setup
@@ -188,6 +185,11 @@ func (e *Evaluator) evaluateCluster() {
 	}
 }
 
+func (e *Evaluator) ofCluster(index int) []Finding {
+	defer func() { e.workloads.failed(index, recover()) }()
+	return e.checks[index].OfCluster(&ClusterSubject{Setups: e.setups, settings: &e.settings})
+}
+
 func compareSubjects(a, b *Finding) int {
 	return cmp.Or(strings.Compare(a.Ref.Namespace.String(), b.Ref.Namespace.String()), strings.Compare(a.Ref.Name.String(), b.Ref.Name.String()),
 		strings.Compare(a.Ref.Type.String(), b.Ref.Type.String()), strings.Compare(a.Container, b.Container))
@@ -201,14 +203,14 @@ const (
 
 // evaluateSelectors runs the checks of Services and budgets. What is said of these changes with every pod, and is soon computed.
 func (e *Evaluator) evaluateSelectors(s *state.Snapshot) *part {
-	found := new(part)
+	found, service, budget := new(part), new(ServiceSubject), new(BudgetSubject)
 	for i := range e.checks {
 		c := &e.checks[i]
 		switch {
 		case c.OfService != nil && e.ready(c):
-			e.guard(found, i, func() { e.evaluateServices(found, i, s) })
+			e.evaluateServices(found, i, s, service)
 		case c.OfBudget != nil && e.ready(c):
-			e.guard(found, i, func() { e.evaluateBudgets(found, i, s) })
+			e.evaluateBudgets(found, i, s, budget)
 		}
 	}
 	for i := range s.Services {
@@ -228,8 +230,8 @@ func refOf(m *state.Meta, workloadType string) state.WorkloadRef {
 	return state.WorkloadRef{Namespace: m.Namespace, Name: state.Sym(m.Name), Type: state.Sym(workloadType)}
 }
 
-func (e *Evaluator) evaluateServices(found *part, index int, s *state.Snapshot) {
-	subject := new(ServiceSubject)
+func (e *Evaluator) evaluateServices(found *part, index int, s *state.Snapshot, subject *ServiceSubject) {
+	defer func() { found.failed(index, recover()) }()
 	for i := range s.Services {
 		v := &s.Services[i]
 		if v.Object == nil {
@@ -245,8 +247,8 @@ func (e *Evaluator) evaluateServices(found *part, index int, s *state.Snapshot) 
 	}
 }
 
-func (e *Evaluator) evaluateBudgets(found *part, index int, s *state.Snapshot) {
-	subject := new(BudgetSubject)
+func (e *Evaluator) evaluateBudgets(found *part, index int, s *state.Snapshot, subject *BudgetSubject) {
+	defer func() { found.failed(index, recover()) }()
 	for i := range s.Budgets {
 		v := &s.Budgets[i]
 		if v.Object == nil {
@@ -262,20 +264,14 @@ func (e *Evaluator) evaluateBudgets(found *part, index int, s *state.Snapshot) {
 	}
 }
 
-// guard runs a check. When it panics, it is noted as failed and the others go on.
-func (e *Evaluator) guard(to *part, index int, check func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			to.failed(index, r)
-		}
-	}()
-	check()
-}
-
-// failed notes that a check panicked, and where; called while the panic is recovered.
+// failed notes that the check of that index panicked, and where; the others go on. It is called by a deferred function, and a cause
+// of nil is no panic.
 func (p *part) failed(index int, cause any) {
+	if cause == nil {
+		return
+	}
 	var where [16]uintptr
-	frames := runtime.CallersFrames(where[:runtime.Callers(3, where[:])]) // behind runtime.Callers, failed and who recovered
+	frames := runtime.CallersFrames(where[:runtime.Callers(3, where[:])])
 	frame, more := frames.Next()
 	for more && strings.HasPrefix(frame.Function, "runtime.") {
 		frame, more = frames.Next()
@@ -294,9 +290,9 @@ func (e *Evaluator) report(others *part) *Report {
 	}
 	ofOthers := e.byCheck(others)
 	for i := range e.checks {
-		r.Outcomes[i] = Outcome{Check: &e.checks[i], Evaluated: e.ready(&e.checks[i]), Findings: ofOthers[i]}
-		if len(ofOthers[i]) == 0 {
-			r.Outcomes[i].Findings = e.ofWorkloads[i]
+		r.Outcomes[i] = Outcome{Check: &e.checks[i], Evaluated: e.ready(&e.checks[i]), Findings: listOf(e.ofWorkloads, i)}
+		if more := listOf(ofOthers, i); more != nil {
+			r.Outcomes[i].Findings = more
 		}
 	}
 	for _, failures := range [][]failure{e.workloads.failures, others.failures} {
@@ -307,6 +303,13 @@ func (e *Evaluator) report(others *part) *Report {
 	return r
 }
 
+func listOf(lists [][]*Finding, index int) []*Finding {
+	if lists == nil {
+		return nil
+	}
+	return lists[index]
+}
+
 // joined returns both; it copies only where it has to.
 func joined[T any](a, b []T) []T {
 	if len(b) == 0 {
@@ -315,8 +318,11 @@ func joined[T any](a, b []T) []T {
 	return slices.Concat(a, b)
 }
 
-// byCheck returns the findings of each check, worst first. They come in the order of the names, and stay in it.
+// byCheck returns the findings of each check, worst first; nil when there are none. They come in the order of the names, and stay in it.
 func (e *Evaluator) byCheck(p *part) [][]*Finding {
+	if len(p.findings) == 0 {
+		return nil
+	}
 	counts := make([]int, len(e.checks))
 	for _, f := range p.findings {
 		counts[f.check]++

@@ -56,11 +56,7 @@ func (r *workloadRun) subjects(setup *state.SetupView) {
 
 // resume goes on with the check at which the run stands. When one panics, it is noted as failed.
 func (r *workloadRun) resume() {
-	defer func() {
-		if p := recover(); p != nil {
-			r.result.failed(r.at, p)
-		}
-	}()
+	defer func() { r.result.failed(r.at, recover()) }()
 	for ; r.at < len(r.checks); r.at++ {
 		if r.able[r.at] {
 			r.check(&r.checks[r.at])
