@@ -5,7 +5,6 @@ package settings
 import (
 	"path"
 	"slices"
-	"strings"
 
 	"stability-exporter/internal/state"
 )
@@ -41,8 +40,8 @@ func Collect(c *state.ContainerSpec, maps []*state.ConfigMap) []state.Setting {
 	}
 	for _, kind := range []state.ReferenceKind{state.EnvKey, state.EnvAll, state.FileKey, state.FilesAll} {
 		for _, reference := range slices.Backward(c.References) {
-			if m := named(maps, reference.ConfigMap); m != nil && reference.Kind == kind && len(all) < 4*MaxSettings {
-				all = append(all, resolve(reference, m, taken)...)
+			if reference.Kind == kind && len(all) < 4*MaxSettings {
+				all = append(all, resolve(reference, named(maps, reference.ConfigMap), taken)...)
 			}
 		}
 	}
@@ -79,7 +78,7 @@ func named(maps []*state.ConfigMap, name state.Symbol) *state.ConfigMap {
 			return m
 		}
 	}
-	return nil
+	return &state.ConfigMap{}
 }
 
 func rankOf(s state.Setting, env int) int {
@@ -96,7 +95,8 @@ func rankOf(s state.Setting, env int) int {
 	return rankFile
 }
 
-// resolve returns the settings that a container takes from a ConfigMap by one reference.
+// resolve returns the settings that a container takes from a ConfigMap by one reference. A variable whose value is not known, because the
+// ConfigMap may not be read or the value is none that is judged, is set all the same.
 func resolve(r state.Reference, m *state.ConfigMap, taken map[state.Symbol]bool) []ranked {
 	var found []ranked
 	for i := range m.Entries {
@@ -118,6 +118,12 @@ func resolve(r state.Reference, m *state.ConfigMap, taken map[state.Symbol]bool)
 			}
 		case state.FilesAll:
 			found = appendFile(found, e.Key, e)
+		}
+	}
+	if name := r.Name.String(); r.Kind == state.EnvKey && !taken[r.Name] {
+		if _, judged := judge(state.FromEnv, name, Unknown); judged {
+			found = append(found, ranked{state.Setting{Source: state.FromEnv, Where: r.Name, Key: r.Name, Value: Unknown}, rankEnv})
+			taken[r.Name] = true
 		}
 	}
 	return found
@@ -149,50 +155,13 @@ func appendVariable(found []ranked, name state.Symbol, e *state.ConfigEntry, tak
 
 // appendFile appends what an entry sets as a file of the given name.
 func appendFile(found []ranked, name state.Symbol, e *state.ConfigEntry) []ranked {
-	file := path.Base(name.String())
-	rank, profile := fileRank(file)
+	file := state.Sym(path.Base(name.String()))
 	for _, s := range e.Settings {
 		if s.Source != state.FromFile {
 			continue
 		}
-		s.Where = state.Sym(file)
-		if profile != "" {
-			s.Profile = state.Sym(and(s.Profile.String(), profile))
-		}
-		found = append(found, ranked{s, rankFile + rank})
+		s.Where = file
+		found = append(found, ranked{s, rankFile})
 	}
 	return found
-}
-
-func and(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return "(" + a + ")&(" + b + ")"
-}
-
-// fileRank returns the place of a file among those that Spring reads, and the profile in its name: bootstrap comes before application, YAML
-// before properties, what holds for a profile alone last.
-func fileRank(file string) (rank int, profile string) {
-	stem := strings.TrimSuffix(file, path.Ext(file))
-	for _, prefix := range []string{"application-", "bootstrap-"} {
-		if name, found := strings.CutPrefix(stem, prefix); found {
-			profile = name
-			rank += 2
-		}
-	}
-	if strings.HasPrefix(stem, "application") {
-		rank += 4
-	}
-	if strings.HasSuffix(file, ".properties") {
-		rank++
-	}
-	return rank, profile
-}
-
-// isSpringFile reports whether Spring reads a file of its own accord.
-func isSpringFile(file string) bool {
-	stem := strings.TrimSuffix(file, path.Ext(file))
-	return isConfiguration(file) && (stem == "application" || stem == "bootstrap" ||
-		strings.HasPrefix(stem, "application-") || strings.HasPrefix(stem, "bootstrap-"))
 }

@@ -30,21 +30,27 @@ func fromEntry(key, value string) (found state.ConfigEntry, any bool) {
 	}
 	var c collection
 	found.Key = state.Sym(key)
-	trimmed := strings.TrimSpace(value)
+	trimmed, named := strings.TrimSpace(value), isConfiguration(key) || isZooKeeper(key)
 	switch {
-	case mayBeFile(key, value) && isOurs(value):
-		c.file(key, value)
-	case strings.HasPrefix(trimmed, "{"):
+	case !named && strings.HasPrefix(trimmed, "{"):
 		c.json("", trimmed)
-	case strings.HasPrefix(trimmed, "-") && len(value) <= MaxCommandBytes:
-		for _, word := range optionWords(value) {
+	case !named && isOptions(trimmed):
+		for _, word := range optionWords(trimmed) {
 			c.option("", word)
 		}
-	default:
+	case named && mayBeJudged(value), !named && strings.Contains(trimmed, "\n") && mayBeSpring(value):
+		c.file(key, value) // without a known name it may be mounted under one
+	case !named:
 		found.Scalar = fromScalar(key, value)
 	}
 	found.Settings = c.settings
 	return found, found.Scalar != "" || len(found.Settings) > 0
+}
+
+// isOptions reports whether a value looks like options for a JVM, of which one may be judged.
+func isOptions(value string) bool {
+	return len(value) <= MaxCommandBytes && (strings.Contains(value, "-X") || strings.Contains(value, "-D")) &&
+		(value[0] == '-' && value[1] != '-' && value[1] != ' ' || !strings.Contains(value, "\n"))
 }
 
 // fromScalar returns what may be kept of a value that an environment variable may take under any name.
@@ -65,22 +71,17 @@ func fromScalar(key, value string) string {
 	return ""
 }
 
-// mayBeFile reports whether an entry may be a configuration file, by its name or, as it may be mounted under another one, because it has
-// several lines.
-func mayBeFile(key, value string) bool {
-	return isConfiguration(key) || isZooKeeper(key) || strings.Contains(strings.TrimSpace(value), "\n")
-}
-
 func isZooKeeper(name string) bool { return name == "zoo.cfg" }
 
-// isOurs reports whether a file has a word of what is judged, before it is parsed in earnest.
-func isOurs(text string) bool {
-	for _, word := range []string{"spring", "SPRING", "eureka", "dubbo", "interval.ms", "interval", "tickTime", "server", "management"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
+// mayBeJudged reports whether a file has a word of what is judged, before it is parsed in earnest.
+func mayBeJudged(text string) bool {
+	return mayBeSpring(text) || containsAny(text, "server", "management", "interval.ms", "session.timeout.ms", "tickTime")
+}
+
+func mayBeSpring(text string) bool { return containsAny(text, "spring", "Spring", "eureka", "dubbo") }
+
+func containsAny(text string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
 // file takes what a configuration file holds.

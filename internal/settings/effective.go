@@ -21,75 +21,11 @@ type Interval struct {
 	Likely time.Duration
 }
 
-// decideProfiles leaves out what holds for profiles that are not active. Where no active profile is known, what holds for a
-// profile alone counts if nothing else sets the same.
-func decideProfiles(all []state.Setting) []state.Setting {
-	active, known := activeProfiles(all)
-	kept := all[:0]
-	var doubtful []state.Setting
-	for _, s := range all {
-		switch {
-		case !inItsFile(s):
-		case s.Profile == (state.Symbol{}) || known && holds(s.Profile.String(), active):
-			kept = append(kept, s)
-		case !known:
-			doubtful = append(doubtful, s)
-		}
-	}
-	for i, s := range doubtful {
-		if !setElsewhere(s, kept) && !setElsewhere(s, doubtful[:i]) && !setElsewhere(s, doubtful[i+1:]) {
-			kept = append([]state.Setting{s}, kept...)
-		}
-	}
-	return kept
-}
-
-// setElsewhere reports whether another setting sets the same to something else.
-func setElsewhere(s state.Setting, others []state.Setting) bool {
-	row, _ := rowFor(s.Source, s.Key.String())
-	for _, other := range others {
-		if r, _ := rowFor(other.Source, other.Key.String()); r == row && (row >= 0 || other.Key == s.Key) && other.Value != s.Value {
-			return true
-		}
-	}
-	return false
-}
-
-// inItsFile reports whether a setting stands where it is read: properties of Spring in a file of Spring, others in a file of theirs.
-func inItsFile(s state.Setting) bool {
-	if s.Source != state.FromFile {
-		return true
-	}
-	file := s.Where.String()
-	if row, as := rowFor(s.Source, s.Key.String()); row >= 0 && table[row].forms[as].file != "" {
-		return strings.HasSuffix(file, table[row].forms[as].file) && !isSpringFile(file)
-	}
-	return isSpringFile(file)
-}
-
 // Intervals returns what is in effect for every row of the unit table that is set to something known.
 func Intervals(all []state.Setting) []Interval {
-	type choice struct{ setting, form int }
-	var chosen map[int]choice
-	for i, s := range all {
-		row, as := rowFor(s.Source, s.Key.String())
-		if row < 0 {
-			continue
-		}
-		if chosen == nil {
-			chosen = map[int]choice{}
-		}
-		if before, set := chosen[row]; !set || as >= before.form {
-			chosen[row] = choice{i, as}
-		}
-	}
 	var intervals []Interval
 	for row := range table {
-		c, set := chosen[row]
-		if !set {
-			continue
-		}
-		if interval, known := evaluate(row, c.form, all[c.setting]); known {
+		if interval, known := inEffect(row, all); known {
 			intervals = append(intervals, interval)
 		}
 	}
@@ -97,6 +33,35 @@ func Intervals(all []state.Setting) []Interval {
 		intervals[i].judge(intervals)
 	}
 	return intervals
+}
+
+// inEffect returns what is in effect for a row. Where a row stands for several places (an asterisk in its key), the worst of them does.
+func inEffect(row int, all []state.Setting) (interval Interval, known bool) {
+	best := -1
+	for _, s := range all {
+		as := formOf(row, s)
+		if as < 0 || as < best {
+			continue
+		}
+		next, ok := evaluate(row, as, s)
+		elsewhere := as == best && known && strings.Contains(table[row].forms[as].key, "*") && s.Key != interval.Setting.Key
+		best = as
+		if elsewhere && (!ok || !next.slips() || interval.slips()) {
+			continue
+		}
+		interval, known = next, ok
+	}
+	return interval, known
+}
+
+// formOf returns the index of the form of a row in which a setting is written; -1 when it is not of the row.
+func formOf(row int, s state.Setting) int {
+	for as := range table[row].forms {
+		if table[row].forms[as].matches(s.Source, s.Key.String()) {
+			return as
+		}
+	}
+	return -1
 }
 
 // evaluate returns what a program makes of a setting; known is false if the value cannot be known, or if the program does not take it and fails.
@@ -118,6 +83,12 @@ func evaluate(row, as int, s state.Setting) (interval Interval, known bool) {
 		interval.Likely = otherUnit(a.number, r.Unit)
 	}
 	return interval, true
+}
+
+// slips reports whether an interval is a slip by itself.
+func (i Interval) slips() bool {
+	i.judge(nil)
+	return i.Slip
 }
 
 // otherUnit returns a number in the unit that it is likely mistaken for: milliseconds for seconds and the reverse.
@@ -150,7 +121,9 @@ func (i *Interval) judge(all []Interval) {
 	case likely == 0 && i.Effective == 0 && strings.Trim(i.Setting.Value, "0") != "": // cut down to nothing
 		i.Slip = true
 	case i.Effective < r.Floor:
-		i.Slip = likely > 0 || i.Effective < hopeless
+		if i.Slip = likely > 0 || i.Effective < hopeless; likely <= 4*longest {
+			i.Likely = likely
+		}
 	case r.Kind == TTL && likely > 0:
 		i.judgeTTL(likely)
 	}

@@ -81,7 +81,7 @@ func isAmount(value string) bool {
 		return strings.Trim(digits, "0123456789.+-TDHMStdhms") == ""
 	}
 	rest := strings.TrimLeft(digits, "0123456789_.")
-	return len(rest) < len(digits) && len(rest) <= 12 && strings.Trim(rest, " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	return len(rest) < len(digits) && len(rest) <= 8 && strings.Trim(rest, " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // isOptionValue reports whether a value has the shape of a size or a percentage, or of an attempt at one.
