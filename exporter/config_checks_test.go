@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stability-exporter/collectors"
 	"stability-exporter/internal/state"
 )
 
@@ -66,6 +67,10 @@ func TestGrantedKindsAreRead(t *testing.T) {
 		c, _ := parseConfig([]byte(text))
 		check(t, text, c.Checks.grants().kinds(), want)
 	}
+	live := &exporter{options: &options{collectors: map[string]*bool{"misconfiguration": new(bool)}}, granted: grants{events: true}}
+	*live.options.collectors["misconfiguration"] = true
+	spec := collectors.Spec{Name: "misconfiguration", Reads: state.KindSet(state.Pods), MayRead: state.KindSet(state.ConfigMaps, state.Events)}
+	check(t, "of a live cluster", live.enabled([]collectors.Spec{spec})[0].Reads, state.KindSet(state.Pods, state.Events))
 	r := start(t)
 	if !r.reads.Has(state.ConfigMaps) || !r.reads.Has(state.Events) {
 		t.Error("what manifests hold is not read")

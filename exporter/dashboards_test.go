@@ -178,7 +178,7 @@ func declaredFamilies(t *testing.T) map[string]*collectors.Family {
 	}
 	for _, name := range []string{"ALERTS", "ALERTS_FOR_STATE"} {
 		families[name] = &collectors.Family{Name: name, Sparse: true, Labels: []string{
-			"alertname", "alertstate", "severity", "namespace", "workload", "service", "zone", "node",
+			"alertname", "alertstate", "severity", "namespace", "workload", "service", "zone", "node", "check",
 		}}
 	}
 	return families

@@ -96,6 +96,7 @@ func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error)
 	live, err := cluster.NewLive(cluster.LiveOptions{
 		Kubeconfig: o.kubeconfig, Context: o.kubeContext, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
 		Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Collectors: e.readersOf, Logger: e.loggers.own,
+		ConfigMapNamespaces: e.granted.configMapNamespaces, Events: e.granted.events,
 	})
 	if err != nil {
 		return nil, nil, err
