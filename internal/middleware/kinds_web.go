@@ -2,4 +2,6 @@
 
 package middleware
 
-func webKinds() []Kind { return nil }
+func webKinds() []Kind {
+	return []Kind{tcpKind(), tlsKind(), httpKind()}
+}
