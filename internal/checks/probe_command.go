@@ -208,25 +208,39 @@ func execEnvUnexpanded() Check {
 
 func execTimeoutDefault() Check {
 	return Check{
-		ID: "exec_timeout_default", Category: Probe, Levels: []Level{Warning},
+		ID: "exec_timeout_default", Category: Probe, Levels: []Level{Info, Warning},
 		English: "An exec probe has one second to start a program and get its answer",
 		Chinese: "exec 探针的超时仅为 1 秒（默认值）",
 		Why: "Starting a process in a container takes a good part of a second on a busy node, a JVM or Python more than that. Since Kubernetes 1.20 what " +
 			"takes longer counts as failed, so load alone takes the pod out of traffic or restarts it.",
 		Fix: "Set timeoutSeconds to what the command takes on a busy node, 5 or more, and keep it below periodSeconds.",
 		Spares: "Commands that only look at a file or a process (cat, test, ls, stat, grep, pgrep and the like), also within sh -c: they do not wait for " +
-			"anybody.",
+			"anybody. Readiness and startup probes are info, unless the program is known to start slowly (a JVM, Python, mongo, kafka-...sh, rabbitmqctl and the like).",
 		OfProbe: func(p *ProbeSubject) Verdict {
 			if p.Handler != state.HandlerExec || p.Timeout > time.Second || looksOnly(p.Command) {
 				return Verdict{}
 			}
-			return Verdict{Warning, fmt.Sprintf("%s probe: the command has %s", p.Type, p.Timeout)}
+			level := Info
+			if p.Type == "Liveness" || startsSlowly(p.Command) {
+				level = Warning
+			}
+			return Verdict{level, fmt.Sprintf("%s probe: the command has %s", p.Type, p.Timeout)}
 		},
 	}
 }
 
 // looksOnly reports whether all that the command does is to look at files or processes.
-func looksOnly(argv []string) bool {
+func looksOnly(argv []string) bool { return onlyRuns(argv, quick) }
+
+// looksForProcess reports whether all that the command does is to see whether a process is there.
+func looksForProcess(argv []string) bool {
+	return onlyRuns(argv, func(program string) bool {
+		return slices.Contains([]string{"pgrep", "pidof", "ps", "grep", "kill", "killall", "test", "[", "exit", "true", "false", "echo"}, path.Base(program))
+	})
+}
+
+// onlyRuns reports whether all programs of the command, those of a script included, are such ones.
+func onlyRuns(argv []string, such func(program string) bool) bool {
 	if shell, script, _ := findScript(argv); shell {
 		if strings.Contains(script, "`") || strings.Contains(script, "$(") {
 			return false
@@ -237,13 +251,27 @@ func looksOnly(argv []string) bool {
 			for len(words) > 0 && slices.Contains([]string{"if", "then", "elif", "else", "fi", "!", "{", "}"}, words[0]) {
 				words = words[1:]
 			}
-			if len(words) > 0 && !quick(words[0]) {
+			if len(words) > 0 && !such(words[0]) {
 				return false
 			}
 		}
 		return true
 	}
-	return len(argv) > 0 && quick(argv[0])
+	return len(argv) > 0 && such(argv[0])
+}
+
+// startsSlowly reports whether the command runs a program that takes a second by itself.
+func startsSlowly(argv []string) bool {
+	for _, word := range argv {
+		for _, program := range strings.FieldsFunc(word, func(r rune) bool { return strings.ContainsRune(" \t\n;|&()'\"`", r) }) {
+			base := strings.TrimRight(path.Base(program), "0123456789.")
+			if strings.HasPrefix(base, "kafka-") || slices.Contains([]string{"java", "jps", "python", "nodetool", "cqlsh", "mongo", "mongosh", "rabbitmqctl",
+				"rabbitmq-diagnostics", "kubectl", "node", "ruby"}, base) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func quick(program string) bool {

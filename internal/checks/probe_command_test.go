@@ -80,10 +80,14 @@ func execEnvCases() caseTable {
 func execTimeoutCases() caseTable {
 	quickly := func(argv ...string) *state.SetupView { return probed(withReadiness(execute(argv))) }
 	return caseTable{"exec_timeout_default": {
-		{name: "default", subject: quickly("redis-cli", "ping"), want: Warning, detail: "Readiness probe: the command has 1s"},
+		{name: "readiness", subject: quickly("redis-cli", "ping"), want: Info, detail: "Readiness probe: the command has 1s"},
+		{name: "mongo", subject: quickly("mongosh", "--eval", "db.ping()"), want: Warning, detail: "Readiness probe: the command has 1s"},
+		{name: "kafka in a shell", subject: quickly("bash", "-c", "/opt/kafka/bin/kafka-topics.sh --list | grep x"), want: Warning},
+		{name: "python", subject: quickly("python3.11", "/check.py"), want: Warning},
+		{name: "jvm at start", subject: probed(withStartup(execute([]string{"java", "-jar", "check.jar"}))), want: Warning},
 		{name: "liveness", subject: probed(withLiveness(execute([]string{"/check.sh"}))), want: Warning, detail: "Liveness"},
-		{name: "shell", subject: quickly("sh", "-c", "curl -f localhost && test -f /x"), want: Warning},
-		{name: "substitution", subject: quickly("sh", "-c", "test $(curl -s localhost) = ok"), want: Warning},
+		{name: "shell", subject: quickly("sh", "-c", "curl -f localhost && test -f /x"), want: Info},
+		{name: "substitution", subject: quickly("sh", "-c", "test $(curl -s localhost) = ok"), want: Info},
 		{name: "5 seconds", subject: commanded("redis-cli", "ping")},
 		{name: "file", subject: quickly("cat", "/tmp/healthy")},
 		{name: "file in a shell", subject: quickly("/bin/sh", "-c", "test -f /tmp/a && [ -s /tmp/b ] || exit 1")},

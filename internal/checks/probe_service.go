@@ -84,10 +84,10 @@ func readinessMissingSelected() Check {
 		Why: "Without a readiness probe a container counts as ready the moment it starts: in every rollout and after every restart users meet a program that is still starting, " +
 			"and one that cannot serve stays in traffic.",
 		Fix:    "Add a readinessProbe to the container that serves, on the port that the Service leads to.",
-		Spares: trafficSpares,
+		Spares: trafficSpares + " Workloads with a liveness probe: see liveness_without_readiness.",
 		OfWorkload: func(w *WorkloadSubject) Verdict {
 			services := inTraffic(w.SetupView)
-			if len(services) == 0 || anyReadiness(w.Template) {
+			if len(services) == 0 || anyReadiness(w.Template) || anyLiveness(w.Template) {
 				return Verdict{}
 			}
 			return Verdict{Warning, "no container has a readiness probe, and Service " + services[0].Name + " sends traffic"}

@@ -25,7 +25,8 @@ func probeIdentical() Check {
 			"only busy is killed instead of being spared for a while, its load falls on the others, and they follow.",
 		Fix: "Let liveness ask only whether the process still works, without dependencies; or at least give it a failureThreshold well above that of readiness.",
 		Spares: "The same path on different ports: names are resolved first, so two names of one port are the same and two named ports are not. Headers and " +
-			"the gRPC service count too.",
+			"the gRPC service count too. It is info where liveness has a minute or more to fail, where it asks only for a TCP connection or a process (what has none of these is " +
+			"dead), and where liveness_includes_dependencies finds the same.",
 		OfContainer: judgeIdentical,
 	}
 }
@@ -35,10 +36,11 @@ func judgeIdentical(c *ContainerSubject) Verdict {
 		return Verdict{}
 	}
 	kill, spare := repeated(c.Liveness.Period, c.Liveness.Failure), repeated(c.Readiness.Period, c.Readiness.Failure)
-	if kill <= spare {
+	gone := c.Liveness.Handler == state.HandlerTCP || c.Liveness.Handler == state.HandlerExec && looksForProcess(c.Liveness.Command)
+	if kill <= spare && kill < time.Minute && !gone && !forReadiness(c.Liveness.Path.String()) {
 		return Verdict{Warning, fmt.Sprintf("the same question: killed after failing for %s, out of traffic after %s", kill, spare)}
 	}
-	return Verdict{Info, fmt.Sprintf("the same question: out of traffic after failing for %s, killed after %s", spare, kill)}
+	return Verdict{Info, fmt.Sprintf("the same question: killed after failing for %s, out of traffic after %s", kill, spare)}
 }
 
 func livenessHairTrigger() Check {

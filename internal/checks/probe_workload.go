@@ -18,16 +18,20 @@ func probeWorkloadChecks() []Check {
 func livenessIncludesDependencies() Check {
 	return Check{
 		ID: "liveness_includes_dependencies", Category: Probe, Levels: []Level{Warning},
-		English: "The liveness probe asks Spring Boot's whole health, databases and brokers included",
-		Chinese: "存活探针使用 /actuator/health，包含数据库等外部依赖的状态",
-		Why: "/actuator/health is down as soon as the database, Redis or the message broker is. Then every replica of every service is restarted at once, which helps nobody and " +
-			"turns a short outage of one part into a long one of everything.",
-		Fix: "Ask /actuator/health/liveness (on Kubernetes it is there from Spring Boot 2.3 on), and /actuator/health/readiness for readiness.",
-		Spares: "Readiness and startup probes on /actuator/health: they restart nothing that serves. Groups such as /actuator/health/liveness. Whether the indicators of the " +
+		English: "The liveness probe depends on databases, brokers or other services",
+		Chinese: "存活探针依赖外部组件（整体健康检查或就绪接口）",
+		Why: "Spring Boot's /actuator/health is down as soon as the database, Redis or the message broker is, and so is a path for readiness (/ready, /readyz). Then every replica " +
+			"of every service is restarted at once, which helps nobody and turns a short outage of one part into a long one of everything.",
+		Fix: "Ask what tells only whether the process works: /actuator/health/liveness (on Kubernetes it is there from Spring Boot 2.3 on), /livez, /-/healthy; and keep the other path " +
+			"for readiness.",
+		Spares: "Readiness and startup probes on these paths: they restart nothing that serves. Groups such as /actuator/health/liveness. Whether the indicators of the " +
 			"dependencies were switched off cannot be seen.",
 		OfProbe: func(p *ProbeSubject) Verdict {
 			if p.Type != "Liveness" {
 				return Verdict{}
+			}
+			if path := p.Path.String(); p.Handler == state.HandlerHTTP && forReadiness(path) {
+				return Verdict{Warning, fmt.Sprintf("Liveness probe: asks %s, which is for readiness", lastPart(path))}
 			}
 			asked := p.Handler == state.HandlerHTTP && bareHealth(p.Path.String())
 			for _, word := range p.Command {
@@ -39,6 +43,18 @@ func livenessIncludesDependencies() Check {
 			return Verdict{Warning, "Liveness probe: asks /actuator/health"}
 		},
 	}
+}
+
+// forReadiness reports whether the path is by its name one that tells of readiness.
+func forReadiness(path string) bool {
+	return slices.Contains([]string{"/ready", "/readyz", "/readiness"}, strings.ToLower(lastPart(path)))
+}
+
+// lastPart returns the last part of the path with the slash before it, without the query.
+func lastPart(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	path = strings.TrimRight(path, "/")
+	return "/" + path[strings.LastIndex(path, "/")+1:]
 }
 
 // bareHealth reports whether the text asks for /actuator/health and not for a group or a component below it.
