@@ -4,6 +4,7 @@ package checks
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -19,18 +20,33 @@ func probeServiceChecks() []Check {
 
 // trafficSpares is what all checks leave alone that ask whether traffic finds the pods ready.
 const trafficSpares = "Services that publish addresses that are not ready on purpose (publishNotReadyAddresses), headless Services of StatefulSets and DaemonSets, by which " +
-	"members find each other, Services without a selector, and those whose ports are all for metrics. Jobs."
+	"members find each other, Services without a selector, and those whose ports are all for metrics or all UDP, which no probe can ask. Exporters. Pods that get " +
+	"their real container when they are made (image auto or pause). Jobs."
 
 // inTraffic returns the Services that send users' traffic to the pods, so that it matters whether these are ready.
 func inTraffic(w *state.SetupView) []*state.Service {
+	name := w.Ref.Name.String()
+	if strings.HasSuffix(name, "-exporter") || strings.HasSuffix(name, "kube-state-metrics") || slices.ContainsFunc(longRunning(w.Template), standsIn) {
+		return nil
+	}
 	var services []*state.Service
 	for _, s := range w.Services {
 		members := s.Headless && (w.Kind == state.StatefulSets || w.Kind == state.DaemonSets)
-		if s.Selector != nil && !s.PublishNotReady && !s.Portless && !members && !metricsOnly(w.Template, s) {
+		if s.Selector != nil && !s.PublishNotReady && !s.Portless && !members && !metricsOnly(w.Template, s) && !udpOnly(s) {
 			services = append(services, s)
 		}
 	}
 	return services
+}
+
+// standsIn reports whether the container only keeps a place for one that an admission webhook puts there.
+func standsIn(c *state.ContainerSpec) bool {
+	image := path.Base(c.Image.Repository.String())
+	return image == "auto" || image == "pause"
+}
+
+func udpOnly(s *state.Service) bool {
+	return len(s.Ports) > 0 && !slices.ContainsFunc(s.Ports, func(p state.ServicePort) bool { return !p.UDP })
 }
 
 func metricsOnly(t *state.Template, s *state.Service) bool {
@@ -43,7 +59,7 @@ func metricsOnly(t *state.Template, s *state.Service) bool {
 }
 
 func forMetrics(name string) bool {
-	return slices.ContainsFunc([]string{"metric", "prom", "monitor", "telemetry", "scrape"}, func(part string) bool { return strings.Contains(strings.ToLower(name), part) })
+	return slices.ContainsFunc([]string{"metric", "prom", "monitor", "telemetry", "scrape", "exporter", "profiling", "pprof", "https-self", "https-main", "probes"}, func(part string) bool { return strings.Contains(strings.ToLower(name), part) })
 }
 
 // portOwner is where a port of a Service leads to.
