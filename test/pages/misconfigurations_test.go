@@ -44,6 +44,19 @@ func environment(name, value string) sandbox.TemplateChange {
 	}
 }
 
+// readyOn makes a port, by number or by name, the one that the readiness probe asks.
+func readyOn(port intstr.IntOrString) sandbox.TemplateChange {
+	return func(t *corev1.PodTemplateSpec) {
+		t.Spec.Containers[0].ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: port}}}
+	}
+}
+
+// remake gives the pods of a Deployment another container.
+func (s *space) remake(name string, change sandbox.TemplateChange) {
+	s.T.Helper()
+	s.PatchTemplate("deployment/"+name, object{"spec": object{"containers": sandbox.Template(name, change).Spec.Containers}})
+}
+
 // configMap creates a ConfigMap, or changes it.
 func (s *space) configMap(name string, data map[string]string) {
 	s.T.Helper()
@@ -85,6 +98,8 @@ func scrutinized(t *testing.T, name, identity string) *space {
 	write(t, config, fmt.Sprintf("checks:\n  configmap_namespaces: [%s]\n", s.Name))
 	watch(t, name, "--kubeconfig="+kubeconfig, "--namespace="+s.Name, "--no-collector.node", "--config.file="+config)
 	s.cluster = name
+	// The exporter of the other tests tells what it can see of it.
+	shared.claims.add(model.LabelSet{"cluster": mainCluster, "namespace": model.LabelValue(s.Name)})
 	return s
 }
 
@@ -108,9 +123,7 @@ func TestSuspectedIntervals(t *testing.T) {
 	suspect("billing").awaitPages(t, began)
 	mended := time.Now()
 	s.configMap("orders", heartbeatOf("7s"))
-	s.PatchTemplate("deployment/billing", object{"spec": object{"containers": []object{
-		{"name": "app", "env": []object{{"name": "SPRING_KAFKA_CONSUMER_HEARTBEATINTERVAL", "value": "PT7S"}}},
-	}}})
+	s.remake("billing", environment("SPRING_KAFKA_CONSUMER_HEARTBEATINTERVAL", "PT7S"))
 	suspect("orders").awaitResolved(t, mended)
 	suspect("billing").awaitResolved(t, mended)
 	s.await("the mended value", s.query(fmt.Sprintf(`stability_interval_effective_seconds{%%s,workload="orders",key=%q} == 7`, heartbeat)))
@@ -131,9 +144,7 @@ func TestMisconfigurationIsTheCause(t *testing.T) {
 		{alert: "WorkloadDown", severity: "critical", text: `none of 3 .*It is misconfigured: probe_port_unresolved`},
 	}}
 	began := time.Now()
-	s.PatchTemplate("deployment/web", object{"spec": object{"containers": []object{
-		{"name": "app", "readinessProbe": object{"tcpSocket": object{"port": "http-main"}}},
-	}}})
+	s.remake("web", readyOn(intstr.FromString("http-main")))
 	broken.awaitPages(t, began)
 	// The kubelets of the tests ask no port: what a real one would make of it is done by hand.
 	began = time.Now()
@@ -142,9 +153,7 @@ func TestMisconfigurationIsTheCause(t *testing.T) {
 	down.awaitPages(t, began)
 	mended := time.Now()
 	all("")(s, "web")
-	s.PatchTemplate("deployment/web", object{"spec": object{"containers": []object{
-		{"name": "app", "readinessProbe": object{"tcpSocket": object{"port": intstr.FromInt32(80)}}},
-	}}})
+	s.remake("web", readyOn(intstr.FromInt32(80)))
 	s.awaitRollout("deployment/web")
 	broken.awaitResolved(t, mended)
 	down.awaitResolved(t, mended)
