@@ -41,6 +41,9 @@ func erp(faulty bool) Picture {
 	all := pointers(nodes)
 	planes, workers := all[:3], all[3:]
 	for i, a := range apps {
+		if a.name == "message-center" {
+			a.settings = kafka(faulty)
+		}
 		b.addApp(a, rotate(workers, 3*i))
 	}
 	b.addStatefulSet("middleware", "redis", "registry.example.com/library/redis:7.4.2", 6379, 3, rotate(workers, 1))
@@ -60,6 +63,16 @@ func erp(faulty bool) Picture {
 	b.addAutoscaler(product, "app-base", 2, 6, 2, "")
 	b.addCronJob(product, "nightly-settlement", workers[0], faulty)
 	return b.picture()
+}
+
+// kafka is the configuration of a Kafka client. Without a unit the time between two heartbeats is one of milliseconds.
+func kafka(faulty bool) string {
+	heartbeat := "7s"
+	if faulty {
+		heartbeat = "7"
+	}
+	return "spring:\n  kafka:\n    bootstrap-servers: kafka.middleware:9092\n    consumer:\n      group-id: messages\n      heartbeat-interval: " +
+		heartbeat + "\n"
 }
 
 func erpApps() []app {
@@ -108,6 +121,8 @@ func breakApps(apps []app, nodes []node) {
 				delete(c, "startupProbe")
 				c["livenessProbe"].(Object)["timeoutSeconds"] = 30
 			}
+		case "tenant-center": // a liveness probe that asks a port by a name that is not there: it is off
+			a.nodes, a.change = sound, func(c Object) { c["livenessProbe"].(Object)["httpGet"].(Object)["port"] = "management" }
 		case "search-center": // an image that can be another one tomorrow, and no limits
 			a.nodes, a.tag, a.change = sound, "latest", func(c Object) { delete(c, "resources") }
 		}

@@ -84,7 +84,7 @@ func TestTheManualsCluster(t *testing.T) {
 				name, len(s.Nodes), len(s.Zones), deployments, replicas, single)
 		}
 		for _, r := range s.Resources {
-			if r.Observation != state.Synced {
+			if r.Observation != state.Synced && r.Kind != state.Events { // nobody dumps those of an hour
 				t.Errorf("%s: %v are %v", name, r.Kind, r.Observation)
 			}
 		}

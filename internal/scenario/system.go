@@ -52,8 +52,9 @@ func (b *builder) addDaemonSet(name, image string, nodes []*node) []pod {
 func (b *builder) addControlPlane(nodes []*node) {
 	const age = 27 * 24 * time.Hour
 	for _, n := range nodes {
-		for _, component := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-			c := container(component, "registry.k8s.io/"+component+":v1.34.4", 10250)
+		for i, component := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+			port := []int{2381, 6443, 10257, 10259}[i]
+			c := container(component, "registry.k8s.io/"+component+":v1.34.4", port)
 			delete(c, "env")
 			delete(c, "lifecycle")
 			labels := Object{"component": component, "tier": "control-plane"}

@@ -20,6 +20,7 @@ type app struct {
 	selects  string       // what the Service selects instead of the app
 	keepAll  bool         // the budget forbids every disruption
 	change   func(Object) // of the container
+	settings string       // its application.yml, in a ConfigMap of its name
 }
 
 const (
@@ -31,6 +32,9 @@ const (
 func (b *builder) addApp(a app, spread []*node) {
 	const age = 20 * 24 * time.Hour
 	labels := Object{"app": a.name}
+	if a.settings != "" {
+		b.add("configmaps", "v1", "ConfigMap", product, a.name, age, Object{"data": Object{"application.yml": a.settings}})
+	}
 	nodes := a.nodes
 	if nodes == nil {
 		nodes = spread
@@ -86,7 +90,12 @@ func (a app) template(tag string) Object {
 	if a.change != nil {
 		a.change(c)
 	}
-	return podSpec(Object{"app": a.name}, c)
+	spec := podSpec(Object{"app": a.name}, c)
+	if a.settings != "" {
+		c["volumeMounts"] = []any{Object{"name": "settings", "mountPath": "/config", "readOnly": true}}
+		spec["volumes"] = []any{Object{"name": "settings", "configMap": Object{"name": a.name, "defaultMode": 420}}}
+	}
+	return spec
 }
 
 func (a app) serviceSelector() Object {
