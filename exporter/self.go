@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,11 +133,16 @@ func (m *selfMetrics) watched(stats func() []cluster.Stats) {
 func (m *selfMetrics) scraped(s *state.Snapshot, runners []*runner) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.resources = s.Resources
 	m.collectors = m.collectors[:0]
+	var onRequest state.Kinds
 	for _, r := range runners {
+		onRequest |= r.spec.MayRead
 		m.collectors = append(m.collectors, collectorOutcome{r.spec.Name, r.failed, r.duration})
 	}
+	// A dump without what need not be there lacks nothing; stability_check_evaluated tells what that costs.
+	m.resources = slices.DeleteFunc(slices.Clone(s.Resources), func(r state.ResourceView) bool {
+		return r.Observation == state.NotObserved && onRequest.Has(r.Kind)
+	})
 }
 
 // Describe implements prometheus.Collector.

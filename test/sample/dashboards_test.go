@@ -46,6 +46,8 @@ stability_workload_terminating_overdue_pods{namespace="product",workload="audit-
 stability_workload_terminating_overdue_since_timestamp_seconds{namespace="product",workload="audit-log",workload_type="deployment"} 1772413200
 stability_container_terminations_total{namespace="product",workload="audit-log",workload_type="deployment",container="app",reason="OOMKilled"} 1
 stability_workload_pod_disruptions_total{namespace="product",workload="audit-log",workload_type="deployment",reason="EvictionByEvictionAPI"} 1
+stability_check_exempted{check="single_replica",namespace="product",by="annotation"} 1
+stability_check_exemptions_refused{namespace="product",workload="audit-log",workload_type="deployment",why="no_reason"} 1
 `
 
 // serveRarities serves the rarities until the test ends and returns the address.
@@ -275,7 +277,8 @@ func TestNothingIsClaimedWithoutAnExporter(t *testing.T) {
 
 func TestVariablesOfferWhatThereIs(t *testing.T) {
 	server := watch(t, map[string][]string{"east": {serve(t, faulty).Addr()}})
-	offered := map[string]string{"cluster": "east", "namespace": "product", "workload": "payroll", "zone": "zone-c", "node": "k8snode09"}
+	offered := map[string]string{"cluster": "east", "namespace": "product", "workload": "payroll", "zone": "zone-c", "node": "k8snode09",
+		"category": "interval", "check": "env_unit_suspect"}
 	query := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 	for _, b := range boards(t, dashboards.Prometheus) {
 		for _, v := range b.Templating.List {

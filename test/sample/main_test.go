@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 // serve runs the program over a folder of manifests until the test ends, and waits until it is ready.
 func serve(t *testing.T, manifests string) *exporterproc.Process {
 	t.Helper()
-	p := exporterproc.Start(t, binary, "--manifests="+manifests)
+	p := exporterproc.Start(t, binary, "--manifests="+manifests, "--collector.probe")
 	p.AwaitReady(t)
 	return p
 }
