@@ -3,5 +3,5 @@
 package middleware
 
 func webKinds() []Kind {
-	return []Kind{tcpKind(), tlsKind(), httpKind()}
+	return []Kind{nginxKind(), httpKind(), tcpKind(), tlsKind(), memcachedKind()}
 }
