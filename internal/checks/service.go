@@ -52,7 +52,8 @@ func serviceChecks() []Check {
 				"it is, and refused if nothing listens there.",
 			Fix: "Let targetPort be the name or the number of a port in the containers' ports.",
 			Spares: "A name that at least one workload behind it knows. Numbers are info at most, because declaring ports is optional; none where the containers declare no port, where a " +
-				"probe asks that port, and with headless Services, which do not use it. A name is critical when no port of the Service leads anywhere, else a warning.",
+				"probe asks that port, and with headless Services, which do not use it. A name is critical when no port of the Service leads anywhere, else a warning; with headless " +
+				"Services it is info, because only SRV records lack it.",
 			OfService: portMismatch,
 		},
 	}
@@ -131,7 +132,10 @@ func portMismatch(s *ServiceSubject) Verdict {
 		return undeclared
 	}
 	level := Warning
-	if len(lost) == len(s.Ports) && !s.Headless && s.wanted() > 0 && (s.View == nil || s.View.ReadyEndpoints == 0) {
+	switch {
+	case s.Headless:
+		level = Info // clients connect to the pods themselves; the port lacks in SRV records only
+	case len(lost) == len(s.Ports) && s.wanted() > 0 && (s.View == nil || s.View.ReadyEndpoints == 0):
 		level = Critical
 	}
 	return Verdict{level, fmt.Sprintf("no container declares the target port %s; declared: %s", enumerate(lost), s.declared())}

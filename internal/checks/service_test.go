@@ -79,7 +79,7 @@ func portCases() []testCase {
 		{name: "a name, seen to have no endpoint", subject: seen(0, "port_mismatch", true, aService("web", 80, "htpp"), web), want: Critical},
 		{name: "a name that running pods still have", subject: seen(3, "", false, aService("web", 80, "http2"), web), want: Warning},
 		{name: "one of two ports", subject: unseen(aService("web", 80, "http", another(9090, "metrics")), web), want: Warning, detail: `"metrics"`},
-		{name: "a name, headless", subject: unseen(aService("web", 80, "htpp", headless), web), want: Warning},
+		{name: "a name, headless", subject: unseen(aService("web", 80, "htpp", headless), web), want: Info},
 		{name: "a name, scaled to zero", subject: unseen(aService("web", 80, "htpp"), aWorkload(withReplicas(0))), want: Warning},
 		{name: "a name that one of two workloads has", subject: unseen(aService("web", 80, "http"), silent, web), want: Fine},
 		{name: "a name of another protocol", subject: unseen(aService("dns", 53, "dns"), having(withUDPPort("dns", 53))), want: Critical, detail: `dns \(not TCP\)`},

@@ -24,14 +24,15 @@ const springPhase = 30 * time.Second
 func shutdownChecks() []Check {
 	return []Check{
 		{
-			ID: "grace_lt_prestop", Category: Shutdown, Levels: []Level{Warning, Critical},
+			ID: "grace_lt_prestop", Category: Shutdown, Levels: []Level{Info, Warning, Critical},
 			English: "The preStop hook leaves the program no time to end",
 			Chinese: "preStop 用完了优雅终止时间，程序来不及退出",
 			Why: "terminationGracePeriodSeconds includes the preStop hook. A hook that sleeps as long or longer is cut off, and two seconds after SIGTERM the program is killed " +
-				"with its requests under way, in every rollout. With a grace period of 0 there is neither hook nor SIGTERM, and the pod's name is free while it still runs.",
+				"with its requests under way, in every rollout. A grace period of 0 leaves the hook one second, and the pod's name is free while it still runs: another member of a " +
+				"StatefulSet may start under it.",
 			Fix: "terminationGracePeriodSeconds = the sleep + the time the program needs to end, and some seconds more.",
-			Spares: "Hooks of which it cannot be seen how long they take. A grace period of 0 is told where there is a hook, of StatefulSets, and behind Services; not of DaemonSets, which often " +
-				"end at once on purpose.",
+			Spares: "Hooks of which it cannot be seen how long they take. A grace period of 0 is a warning with such a hook and for StatefulSets; info behind Services, and for " +
+				"DaemonSets, which often end at once on purpose.",
 			OfContainer: graceUsedUp,
 		},
 		{
@@ -65,16 +66,28 @@ func graceUsedUp(c *ContainerSubject) Verdict {
 	left := grace - hook.Sleep
 	switch {
 	case c.Type == state.InitContainer:
-	case grace == 0 && hasHook(hook):
-		return Verdict{Critical, "the grace period is 0: its preStop hook never runs"}
-	case grace == 0 && c.isFirst() && (c.Kind == state.StatefulSets || c.Kind != state.DaemonSets && c.Serving() && len(c.Services) > 0):
-		return Verdict{Warning, "the grace period is 0: it is killed without SIGTERM"}
 	case hook.Sleep > 0 && left <= 0:
 		return Verdict{Critical, fmt.Sprintf("preStop sleeps for %s, the grace period is %s", hook.Sleep, grace)}
 	case hook.Sleep > 0 && left < leastGrace:
 		return Verdict{Warning, fmt.Sprintf("preStop sleeps for %s, which leaves %s of the grace period of %s", hook.Sleep, left, grace)}
+	case grace == 0 && hasHook(hook):
+		return Verdict{c.atOnce(Warning), "the grace period is 0: the preStop hook gets 1s, the program 2s more"}
+	case grace == 0 && c.isFirst() && (c.Kind == state.StatefulSets || c.Serving() && len(c.Services) > 0):
+		return Verdict{c.atOnce(Info), "the grace period is 0: 2s after SIGTERM it is killed"}
 	}
 	return Verdict{}
+}
+
+// atOnce is the level of a grace period of 0. Daemons often have it on purpose, to be replaced quickly; members of a StatefulSet must not,
+// because the successor may start while they still run.
+func (c *ContainerSubject) atOnce(usual Level) Level {
+	switch c.Kind {
+	case state.DaemonSets:
+		return Info
+	case state.StatefulSets:
+		return Warning
+	}
+	return usual
 }
 
 func hasHook(h state.Hook) bool { return h.Native || h.Handler != state.HandlerNone }

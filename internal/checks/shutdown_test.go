@@ -3,7 +3,9 @@
 package checks
 
 import (
+	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"stability-exporter/internal/settings"
@@ -28,7 +30,7 @@ func sleeping(d time.Duration) func(*state.SetupView) {
 }
 
 func graceCases() []testCase {
-	none := hooked(state.Hook{})
+	none, unknown := hooked(state.Hook{}), hooked(state.Hook{Handler: state.HandlerHTTP})
 	exec := func(d time.Duration) func(*state.SetupView) {
 		return hooked(state.Hook{Handler: state.HandlerExec, Sleep: d})
 	}
@@ -43,10 +45,12 @@ func graceCases() []testCase {
 		{name: "native sleep 0", subject: aWorkload(sleeping(0)), want: Fine},
 		{name: "no hook", subject: aWorkload(none), want: Fine},
 		{name: "a sidecar sleeps too long", subject: aWorkload(withContainers(aContainer("proxy", ofType(state.SidecarContainer), withPreStopSleep(40*time.Second)))), want: Critical},
-		{name: "grace 0 and a hook", subject: aWorkload(withGrace(0)), want: Critical, detail: `never runs`},
-		{name: "grace 0 behind a Service", subject: aWorkload(none, withGrace(0)), want: Warning, detail: `without SIGTERM`},
+		{name: "grace 0 and a hook that sleeps", subject: aWorkload(withGrace(0)), want: Critical, detail: `grace period is 0s`},
+		{name: "grace 0 and a hook of unknown length", subject: aWorkload(unknown, withGrace(0)), want: Warning, detail: `hook gets 1s`},
+		{name: "grace 0 and such a hook, of a DaemonSet", subject: aWorkload(unknown, withGrace(0), ofKind(state.DaemonSets)), want: Info},
+		{name: "grace 0 behind a Service", subject: aWorkload(none, withGrace(0)), want: Info, detail: `2s after SIGTERM`},
 		{name: "grace 0 of a StatefulSet", subject: aWorkload(none, withGrace(0), withServices(), ofKind(state.StatefulSets)), want: Warning},
-		{name: "grace 0 of a DaemonSet", subject: aWorkload(none, withGrace(0), ofKind(state.DaemonSets)), want: Fine},
+		{name: "grace 0 of a DaemonSet", subject: aWorkload(none, withGrace(0), withServices(), ofKind(state.DaemonSets)), want: Fine},
 		{name: "grace 0 that nobody calls", subject: aWorkload(none, withGrace(0), withServices()), want: Fine},
 		{name: "grace 0 of a Job", subject: aWorkload(none, withGrace(0), ofKind(state.Jobs)), want: Fine},
 		{name: "grace -1 is one second", subject: aWorkload(withGrace(-time.Second)), want: Critical},
@@ -85,6 +89,21 @@ func drainCases() []testCase {
 		{name: "a StatefulSet", subject: aWorkload(none, ofKind(state.StatefulSets)), want: Fine},
 		{name: "a DaemonSet", subject: aWorkload(none, ofKind(state.DaemonSets)), want: Fine},
 		{name: "a Job", subject: aWorkload(none, ofKind(state.Jobs)), want: Fine},
+	}
+}
+
+// TestOnePodHasOneFindingOfItsGrace: what is true of the pod as a whole is told of one of its containers.
+func TestOnePodHasOneFindingOfItsGrace(t *testing.T) {
+	w := aWorkload(withContainers(aContainer("proxy", ofType(state.SidecarContainer)), aContainer("app"), aContainer("logs")), withGrace(0))
+	var told []string
+	for i := range w.Template.Containers {
+		c := ContainerSubject{WorkloadSubject: WorkloadSubject{SetupView: w}, ContainerSpec: &w.Template.Containers[i]}
+		if v := graceUsedUp(&c); v.Level != Fine {
+			told = append(told, c.Name.String())
+		}
+	}
+	if !slices.Equal(told, []string{"app"}) {
+		t.Errorf("told of %q, want app alone", told)
 	}
 }
 
