@@ -148,7 +148,8 @@ func javaOptions(words []string, inImage bool) (start int, java bool) {
 			next = words[i+1]
 		}
 		option := next != "" && (strings.IndexByte("-@$", next[0]) >= 0 || strings.Contains(next, "."))
-		if path.Base(word) == "java" && (option || strings.HasSuffix(word, "/bin/java")) {
+		ofAnOption := i > 0 && strings.HasPrefix(words[i-1], "-") && words[i-1] != "--" // --lang java
+		if path.Base(word) == "java" && !ofAnOption && (option || strings.HasSuffix(word, "/bin/java")) {
 			return i + 1, true
 		}
 		if inImage && word == "-jar" && strings.HasSuffix(next, ".jar") {

@@ -81,7 +81,7 @@ var table = []Row{
 		forms: []form{{key: "spring.rabbitmq.connection-timeout"}}},
 	{Key: "spring.rabbitmq.channel-rpc-timeout", Kind: Timeout, Unit: ms, Default: 10 * mins, Min: sec, Max: 10 * mins, Loud: true,
 		forms: []form{{key: "spring.rabbitmq.channel-rpc-timeout"}}},
-	{Key: "spring.data.redis.timeout", Kind: Timeout, Unit: ms, Default: mins, Min: 20 * ms, Max: 10 * sec,
+	{Key: "spring.data.redis.timeout", Kind: Timeout, Unit: ms, Default: mins, Min: 20 * ms, Max: mins,
 		Effect: "commands fail whenever Redis or the network takes a little longer", forms: []form{
 			{key: "spring.redis.timeout"}, {key: "spring.data.redis.timeout"}}},
 	{Key: "spring.cache.redis.time-to-live", Kind: TTL, Unit: ms, Min: sec, Max: 366 * 24 * time.Hour,
