@@ -23,17 +23,18 @@ func written(key, value string) *Interval {
 	return nil
 }
 
-// Each row of the unit table, with a slip, what was meant, and the same written well.
-func TestEveryRow(t *testing.T) {
-	loud := "loud"
-	seen := map[string]bool{}
-	for _, c := range []struct{ key, slip, likely, fine string }{
+// A rowCase is a key of the unit table with a slip, what was meant ("loud" where the program itself complains), and the same
+// written well.
+type rowCase struct{ key, slip, likely, fine string }
+
+func rowCases() []rowCase {
+	return []rowCase{
 		{"spring.kafka.consumer.heartbeat-interval", "7", "7s", "3000"},
 		{"spring.cloud.stream.kafka.binder.consumer-properties[heartbeat.interval.ms]", "3", "3s", "3000"},
 		{"heartbeat.interval.ms", "10", "10s", "10000"},
 		{"KAFKA_HEARTBEAT_INTERVAL", "3", "3s", "3000"},
-		{"spring.kafka.consumer.properties[session.timeout.ms]", "45", loud, "45000"},
-		{"session.timeout.ms", "45", loud, "45000"},
+		{"spring.kafka.consumer.properties[session.timeout.ms]", "45", "loud", "45000"},
+		{"session.timeout.ms", "45", "loud", "45000"},
 		{"spring.kafka.consumer.max-poll-interval", "300", "5m0s", "30000"},
 		{"max.poll.interval.ms", "300", "5m0s", "300000"},
 		{"spring.kafka.listener.poll-timeout", "5", "5s", "100"},
@@ -41,8 +42,8 @@ func TestEveryRow(t *testing.T) {
 		{"spring.kafka.consumer.auto-commit-interval", "5", "5s", "100"},
 		{"spring.kafka.consumer.fetch-max-wait", "5", "5s", "10"},
 		{"spring.rabbitmq.requested-heartbeat", "60000", "1m0s", "60"},
-		{"spring.rabbitmq.connection-timeout", "60", loud, "60000"},
-		{"spring.rabbitmq.channel-rpc-timeout", "600", loud, "600000"},
+		{"spring.rabbitmq.connection-timeout", "60", "loud", "60000"},
+		{"spring.rabbitmq.channel-rpc-timeout", "600", "loud", "600000"},
 		{"spring.data.redis.timeout", "5", "5s", "5000"},
 		{"spring.cache.redis.time-to-live", "60", "1m0s", "60000"},
 		{"spring.cloud.nacos.discovery.heart-beat-interval", "5", "5s", "5000"},
@@ -57,7 +58,13 @@ func TestEveryRow(t *testing.T) {
 		{"tickTime", "2", "2s", "2000"},
 		{"spring.cloud.stream.rocketmq.binder.heartbeat-broker-interval", "30", "30s", "30000"},
 		{"spring.lifecycle.timeout-per-shutdown-phase", "30", "30s", "20s"},
-	} {
+	}
+}
+
+func TestEveryRow(t *testing.T) {
+	const loud = "loud"
+	seen := map[string]bool{}
+	for _, c := range rowCases() {
 		seen[c.key] = true
 		i := written(c.key, c.slip)
 		switch {
