@@ -203,16 +203,9 @@ const (
 
 // evaluateSelectors runs the checks of Services and budgets. What is said of these changes with every pod, and is soon computed.
 func (e *Evaluator) evaluateSelectors(s *state.Snapshot) *part {
-	found, service, budget := new(part), new(ServiceSubject), new(BudgetSubject)
-	for i := range e.checks {
-		c := &e.checks[i]
-		switch {
-		case c.OfService != nil && e.ready(c):
-			e.evaluateServices(found, i, s, service)
-		case c.OfBudget != nil && e.ready(c):
-			e.evaluateBudgets(found, i, s, budget)
-		}
-	}
+	found := new(part)
+	e.evaluateServices(found, s)
+	e.evaluateBudgets(found, s)
 	for i := range s.Services {
 		if o := s.Services[i].Object; o != nil && len(o.Ignore.Checks) > 0 {
 			found.refused = append(found.refused, e.refusals(refOf(&o.Meta, typeService), &o.Ignore)...)
@@ -230,8 +223,20 @@ func refOf(m *state.Meta, workloadType string) state.WorkloadRef {
 	return state.WorkloadRef{Namespace: m.Namespace, Name: state.Sym(m.Name), Type: state.Sym(workloadType)}
 }
 
-func (e *Evaluator) evaluateServices(found *part, index int, s *state.Snapshot, subject *ServiceSubject) {
-	defer func() { found.failed(index, recover()) }()
+// of returns the indexes of the checks that can say something and are of one kind.
+func (e *Evaluator) of(kind func(*Check) bool) []int {
+	var indexes []int
+	for i := range e.checks {
+		if kind(&e.checks[i]) && e.ready(&e.checks[i]) {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
+
+func (e *Evaluator) evaluateServices(found *part, s *state.Snapshot) {
+	ready := e.of(func(c *Check) bool { return c.OfService != nil })
+	subject := new(ServiceSubject)
 	for i := range s.Services {
 		v := &s.Services[i]
 		if v.Object == nil {
@@ -241,14 +246,22 @@ func (e *Evaluator) evaluateServices(found *part, index int, s *state.Snapshot, 
 		if e.observed.Has(state.EndpointSlices) {
 			subject.View = v
 		}
-		if verdict := e.checks[index].OfService(subject); verdict.Level != Fine {
-			e.found(found, index, verdict, refOf(&v.Object.Meta, typeService), "", &v.Object.Ignore)
+		for _, index := range ready {
+			e.ofService(found, index, subject)
 		}
 	}
 }
 
-func (e *Evaluator) evaluateBudgets(found *part, index int, s *state.Snapshot, subject *BudgetSubject) {
+func (e *Evaluator) ofService(found *part, index int, subject *ServiceSubject) {
 	defer func() { found.failed(index, recover()) }()
+	if verdict := e.checks[index].OfService(subject); verdict.Level != Fine {
+		e.found(found, index, verdict, refOf(&subject.Service.Meta, typeService), "", &subject.Service.Ignore)
+	}
+}
+
+func (e *Evaluator) evaluateBudgets(found *part, s *state.Snapshot) {
+	ready := e.of(func(c *Check) bool { return c.OfBudget != nil })
+	subject := new(BudgetSubject)
 	for i := range s.Budgets {
 		v := &s.Budgets[i]
 		if v.Object == nil {
@@ -258,9 +271,16 @@ func (e *Evaluator) evaluateBudgets(found *part, index int, s *state.Snapshot, s
 		if e.observed.Has(state.Pods) {
 			subject.View = v
 		}
-		if verdict := e.checks[index].OfBudget(subject); verdict.Level != Fine {
-			e.found(found, index, verdict, refOf(&v.Object.Meta, typeBudget), "", &v.Object.Ignore)
+		for _, index := range ready {
+			e.ofBudget(found, index, subject)
 		}
+	}
+}
+
+func (e *Evaluator) ofBudget(found *part, index int, subject *BudgetSubject) {
+	defer func() { found.failed(index, recover()) }()
+	if verdict := e.checks[index].OfBudget(subject); verdict.Level != Fine {
+		e.found(found, index, verdict, refOf(&subject.DisruptionBudget.Meta, typeBudget), "", &subject.DisruptionBudget.Ignore)
 	}
 }
 
