@@ -2,14 +2,18 @@
 
 package settings
 
-import "stability-exporter/internal/state"
+import (
+	"strings"
+
+	"stability-exporter/internal/state"
+)
 
 // binds reports whether Spring Boot takes what is written in a source for the property. It is the whole key that has to agree:
 // what only ends like a property belongs to somebody else and may mean another unit. An asterisk in the property stands for
 // one element.
 func binds(source state.SettingSource, written, property string) bool {
-	if source == state.FromEnv {
-		return bindsVariable(written, property) || bindsProperty(written, property)
+	if source == state.FromEnv && strings.IndexByte(written, '.') < 0 {
+		return bindsVariable(written, property)
 	}
 	return bindsProperty(written, property)
 }
