@@ -5,6 +5,8 @@ package checks
 import (
 	"fmt"
 	"strings"
+
+	"stability-exporter/internal/state"
 )
 
 func imageChecks() []Check {
@@ -15,8 +17,8 @@ func imageChecks() []Check {
 		Why: "A pod that is replaced on some other night (a drained node, an eviction, a scale-up) pulls whatever the tag means by then: a release that nobody rolled " +
 			"out, replicas that differ, and no way back, because the old and the new version are called the same.",
 		Fix: "Name a version (nginx:1.29.1), or better the digest.",
-		Spares: "Anything with a digest, and tags that name a version, however coarse (1.29, 8-jre, bookworm). Branch names (main, edge, nightly) and the containers of Jobs are " +
-			"info. A port of the registry is no tag: registry:5000/web is found. The image \"auto\" of Istio's gateways is a placeholder.",
+		Spares: "Anything with a digest, and tags that name a version, however coarse (1.29, 8-jre, bookworm). Branch names (main, edge, nightly), init containers and the containers of Jobs are " +
+			"info. A port of the registry is no tag: registry:5000/web is found. The image \"auto\" of Istio's gateways and references with :// are placeholders.",
 		OfContainer: mutableTag,
 	}}
 }
@@ -27,7 +29,7 @@ func mutableTag(c *ContainerSubject) Verdict {
 		return Verdict{}
 	}
 	level := Warning
-	if !c.Serving() {
+	if !c.Serving() || c.Type == state.InitContainer {
 		level = Info
 	}
 	switch {

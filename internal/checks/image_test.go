@@ -20,7 +20,7 @@ func imageCases() caseTable {
 		{name: "latest of a variant", subject: of("web", "latest-alpine"), want: Info},
 		{name: "latest in the middle of a word", subject: of("web", "mylatest"), want: Fine},
 		{name: "a sidecar", subject: of("proxy", "latest", ofType(state.SidecarContainer)), want: Warning},
-		{name: "an init container", subject: of("migrate", "", ofType(state.InitContainer)), want: Warning},
+		{name: "an init container", subject: of("migrate", "", ofType(state.InitContainer)), want: Info},
 		{name: "a Job", subject: aWorkload(withContainers(aContainer("app", withImage("backup", "latest"))), ofKind(state.Jobs)), want: Info},
 		{name: "Istio puts its own image there", subject: of("auto", ""), want: Fine},
 		{name: "no image, which no API server accepts", subject: of("", ""), want: Fine},

@@ -64,13 +64,14 @@ func unsetHeapChecks() []Check {
 			OfContainer: undeclaredHeap,
 		},
 		{
-			ID: "jvm_memory_unlimited", Category: JVM, Levels: []Level{Warning},
+			ID: "jvm_memory_unlimited", Category: JVM, Levels: []Level{Info, Warning},
 			English: "The heap of a JVM is set but its container has no memory limit",
 			Chinese: "设置了 JVM 堆但容器没有内存上限",
 			Why: "Nothing holds what a JVM takes beside its heap: a leak of direct memory or threads takes the node's memory, and other workloads with it. " +
 				"MaxRAMPercentage is a part of the whole node then.",
-			Fix:         "Set a memory limit of the heap and at least a third more, and a request that is the same.",
-			Spares:      "Init containers. A limit that a LimitRange adds is in the pods alone, not in the template that is read here.",
+			Fix: "Set a memory limit of the heap and at least a third more, and a request that is the same.",
+			Spares: "Init containers. A limit that a LimitRange adds is in the pods alone, not in the template that is read here. A fixed heap that fits into the " +
+				"memory request is info: it bounds most of what is taken.",
 			OfContainer: unlimitedHeap,
 		},
 		{
@@ -116,7 +117,7 @@ func heapAgainstLimit(c *ContainerSubject) Verdict {
 	switch {
 	case heap.Max >= limit:
 		level = Critical
-	case rest < leastRest, used > limit/10*8 && rest < amplyRest:
+	case rest < leastRest, used*10 > limit*8 && rest < amplyRest:
 		level = Warning
 	}
 	what := fmt.Sprintf("%s allows a heap of %s", optionOf(heap.By), size(heap.Max))
@@ -184,7 +185,11 @@ func unlimitedHeap(c *ContainerSubject) Verdict {
 	if heap.Percent > 0 {
 		return Verdict{Warning, fmt.Sprintf("%s is %g %% of the node's memory: there is no limit", optionOf(heap.By), heap.Percent)}
 	}
-	return Verdict{Warning, fmt.Sprintf("%s sets the heap, there is no memory limit", optionOf(heap.By))}
+	if request := c.Requests.Memory; request.Set && request.Milli/1000 < heap.Max {
+		return Verdict{Warning, fmt.Sprintf("%s allows a heap of %s, more than the memory request of %s, and there is no limit",
+			optionOf(heap.By), size(heap.Max), size(request.Milli/1000))}
+	}
+	return Verdict{Info, fmt.Sprintf("%s sets the heap, there is no memory limit", optionOf(heap.By))}
 }
 
 func smallHeap(c *ContainerSubject) Verdict {

@@ -15,6 +15,10 @@ func limited(mebi int64) func(*state.ContainerSpec) {
 	}
 }
 
+func requesting(mebi int64) func(*state.ContainerSpec) {
+	return func(c *state.ContainerSpec) { c.Requests.Memory = state.Quantity{Set: true, Milli: mebi * mebibyte} }
+}
+
 // javaWith is a workload with options in JAVA_TOOL_OPTIONS and so many MiB.
 func javaWith(options string, mebi int64) *state.SetupView {
 	return written([]string{"JAVA_TOOL_OPTIONS=" + options}, nil, limited(mebi))
@@ -31,6 +35,7 @@ func heapSizeCases() caseTable {
 	return caseTable{
 		"jvm_heap_vs_limit": {
 			{name: "as much as the limit", subject: javaWith("-Xmx512m", 512), want: Critical, detail: "^-Xmx in JAVA_TOOL_OPTIONS allows a heap of 512Mi, the memory limit is 512Mi$"},
+			{name: "exactly four fifths", subject: javaWith("-XX:MaxRAMPercentage=80", 2048), want: Fine},
 			{name: "more", subject: written(nil, []string{"java", "-Xmx2g", "-jar", "a.jar"}, limited(1024)), want: Critical, detail: "^-Xmx allows a heap of 2Gi"},
 			{name: "more, if a script reads it", subject: written([]string{"JAVA_OPTS=-Xmx2g"}, nil, limited(1024)), want: Warning, detail: "if a script"},
 			{name: "a script that reads it", subject: written([]string{"JAVA_OPTS=-Xmx2g"}, []string{"sh", "-c", "java $JAVA_OPTS -jar a.jar"}, limited(1024)), want: Critical},
@@ -102,7 +107,10 @@ func unsetHeapCases() caseTable {
 			{name: "no JVM", subject: written(nil, []string{"/bin/server", "--lang", "java"}, limited(2048)), want: Fine},
 		},
 		"jvm_memory_unlimited": {
-			{name: "a heap and no limit", subject: javaWith("-Xmx1g", 0), want: Warning, detail: "^-Xmx in JAVA_TOOL_OPTIONS sets the heap, there is no memory limit$"},
+			{name: "a heap and no limit", subject: javaWith("-Xmx1g", 0), want: Info, detail: "^-Xmx in JAVA_TOOL_OPTIONS sets the heap, there is no memory limit$"},
+			{name: "a heap above the request and no limit", subject: written([]string{"JAVA_TOOL_OPTIONS=-Xmx1g"}, nil, limited(0), requesting(512)),
+				want: Warning, detail: "more than the memory request of 512Mi, and there is no limit"},
+			{name: "a heap that fits into the request", subject: written([]string{"JAVA_TOOL_OPTIONS=-Xmx1g"}, nil, limited(0), requesting(2048)), want: Info},
 			{name: "a part of the node", subject: javaWith("-XX:MaxRAMPercentage=75", 0), want: Warning, detail: "75 % of the node's memory"},
 			{name: "a limit", subject: javaWith("-Xmx512m", 1024), want: Fine},
 			{name: "no heap", subject: javaWith("-Dx=y", 0), want: Fine},

@@ -98,6 +98,9 @@ func notTCP(p corev1.Protocol) bool { return p != "" && p != corev1.ProtocolTCP 
 // image takes an image reference apart: [registry/]repository[:tag][@algorithm:digest]. What is none, a reference with
 // credentials in it among others, becomes "invalid" as a whole.
 func image(reference string) state.Image {
+	if strings.Contains(reference, "://") {
+		return state.Image{} // a build tool puts the image there: ko://
+	}
 	rest, digest, pinned := strings.Cut(text(reference, 4096), "@")
 	if host, path, found := strings.Cut(rest, "/"); found && isHost(host) {
 		rest = path

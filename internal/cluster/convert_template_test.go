@@ -75,6 +75,7 @@ func TestConvertImage(t *testing.T) {
 		"nginx:1.27":                       {"nginx", "1.27", ""},
 		"library/nginx:latest":             {"library/nginx", "latest", ""},
 		"reg:5000/img":                     {"img", "", ""},
+		"ko://knative.dev/serving/cmd":     {"", "", ""},
 		"reg:5000/team/img:v1":             {"team/img", "v1", ""},
 		"localhost/img":                    {"img", "", ""},
 		"ghcr.io/a/b:1@sha256:00ff":        {"a/b", "1", "pinned"},
