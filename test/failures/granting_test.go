@@ -115,7 +115,9 @@ func TestNothingPermitted(t *testing.T) {
 	p.AwaitReady(t)
 	m, err := p.Scrape(t.Context())
 	must(t, err)
-	if seen := pictureOf(m, nil); len(seen) > 0 {
+	evaluated := ofChecks(t) // that no check is evaluated is told
+	must(t, m.ExpectNone("stability_misconfigurations"))
+	if seen := pictureOf(m, func(s exporterproc.Sample) bool { return !evaluated(s) }); len(seen) > 0 {
 		t.Errorf("seen without any permission: %v", seen.differs(nil))
 	}
 	resources := resourcesOf(t)
@@ -169,6 +171,7 @@ func TestNamespaces(t *testing.T) {
 	everything := grant(t, c, "exporter-9")
 	losses := loss(t)
 	clusterWide := either(losses["nodes"], losses["leases"])
+	findings := ofChecks(t)
 	inOne := func(s exporterproc.Sample) bool { return s.Labels["namespace"] == "steady" && !clusterWide(s) }
 	for _, test := range []struct {
 		name, kubeconfig string
@@ -194,7 +197,10 @@ func TestNamespaces(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return pictureOf(m, ofNoTest).differs(pictureOf(all, test.want))
+			but := func(want func(exporterproc.Sample) bool) func(exporterproc.Sample) bool {
+				return func(s exporterproc.Sample) bool { return want(s) && !findings(s) }
+			}
+			return pictureOf(m, but(ofNoTest)).differs(pictureOf(all, but(test.want)))
 		})
 		expectSynced(t, m, test.forbidden...)
 		if n := logged(p, "level=warn", "cannot observe resource"); n != len(test.forbidden) {

@@ -200,12 +200,36 @@ func (d denial) agrees(t *testing.T, m exporterproc.Metrics, reference *exporter
 	if err != nil {
 		return err
 	}
-	keep := func(s exporterproc.Sample) bool { return inSteadyWorld(s) && !lost(s) && !d.exempt(s) }
+	findings := ofChecks(t)
+	keep := func(s exporterproc.Sample) bool { return inSteadyWorld(s) && !lost(s) && !d.exempt(s) && !findings(s) }
+	if err := accused(pictureOf(m, ofFindings), pictureOf(all, ofFindings)); err != nil {
+		return err
+	}
 	if err := pictureOf(m, keep).differs(pictureOf(all, keep)); err != nil {
 		return err
 	}
 	if seen := pictureOf(m, lost); len(seen) > 0 {
 		return fmt.Errorf("seen without the permission: %w", seen.differs(nil))
+	}
+	return nil
+}
+
+// ofChecks is true of what the checks tell. Nearly every one of them looks at several kinds: accused says what must hold of it.
+func ofChecks(t *testing.T) costs {
+	families := familiesOf(t, "misconfiguration")
+	return func(s exporterproc.Sample) bool { return families[s.Name] }
+}
+
+func ofFindings(s exporterproc.Sample) bool {
+	return s.Name == "stability_misconfiguration" && inSteadyWorld(s)
+}
+
+// accused returns an error for a finding that is there only because something may not be read.
+func accused(seen, all picture) error {
+	for finding := range seen {
+		if _, ok := all[finding]; !ok {
+			return fmt.Errorf("found for want of a permission: %s", finding)
+		}
 	}
 	return nil
 }
