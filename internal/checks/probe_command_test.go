@@ -21,6 +21,7 @@ func execNotShellCases() caseTable {
 		{name: "substitution of a known command", subject: commanded("curl", "http://$(hostname):8080"), want: Critical},
 		{name: "script in several words", subject: commanded("sh", "-c", "curl", "-f", "http://localhost"), want: Critical, detail: "curl is run without its arguments"},
 		{name: "operators after the script", subject: commanded("/bin/sh", "-c", "/check.sh", "||", "exit", "1"), want: Critical, detail: "only the one word after -c"},
+		{name: "script in several words after --", subject: commanded("sh", "-c", "--", "curl", "-f", "http://localhost"), want: Critical, detail: "curl is run without"},
 		{name: "shell without -c", subject: commanded("sh", "curl -f http://localhost"), want: Critical, detail: "no -c"},
 		{name: "-c and the line in one word", subject: commanded("/bin/bash", "-c curl -f http://localhost"), want: Critical},
 		{name: "variable before the program", subject: commanded("PGPASSWORD=x", "psql"), want: Critical, detail: "only a shell knows"},

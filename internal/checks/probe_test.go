@@ -46,6 +46,8 @@ func probePortCases() caseTable {
 				sidecar, aContainer("app", withPort("http", 8080), withLiveness(httpGet("/", "http")))))},
 			{name: "another case", subject: probed(withLiveness(httpGet("/", "HTTP"))), want: Critical},
 			{name: "pod by itself", subject: aWorkload(ofKind(state.Pods), withContainers(aContainer("app", withLiveness(httpGet("/", "web"))))), want: Critical},
+			{name: "plain init container, which has no probes", subject: aWorkload(withContainers(
+				aContainer("migrate", ofType(state.InitContainer), withLiveness(httpGet("/", "web"))), aContainer("app")))},
 			{name: "declared", subject: probed(withLiveness(httpGet("/", "http")))},
 			{name: "number that nobody declares", subject: probed(withLiveness(httpGet("/", 9090)))},
 			{name: "number as text", subject: probed(withLiveness(httpGet("/", "9090")))},
