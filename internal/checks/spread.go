@@ -26,14 +26,14 @@ func spreadChecks() []Check {
 			OfWorkload: colocated,
 		},
 		{
-			ID: "spread_selector_not_self", Category: Spread, Levels: []Level{Warning},
+			ID: "spread_selector_not_self", Category: Spread, Levels: []Level{Info, Warning},
 			English: "A rule that is to spread the pods does not select them",
 			Chinese: "反亲和或拓扑分布规则的选择器选不中自己的 Pod",
 			Why: "The API server accepts a selector that does not match the pods it stands in, and without any selector nothing matches at all. The rule has no effect: all " +
 				"replicas may end up on one node.",
 			Fix: "Write the labels of the pod template into the labelSelector of the rule.",
 			Spares: "Anti-affinity that is meant for others: with other namespaces, with another value for a label of its own, or beside a term that does select itself. It is " +
-				"told only when it has no selector, or asks for its own name under a label that the pods do not have.",
+				"told only when it has no selector, or asks for its own name under a label that the pods do not have. One replica that is not autoscaled is info.",
 			OfWorkload: spreadNotSelf,
 		},
 		{
@@ -112,17 +112,21 @@ func colocated(w *WorkloadSubject) Verdict {
 }
 
 func spreadNotSelf(w *WorkloadSubject) Verdict {
-	if !replicated(w) || w.Desired < 2 && !w.Autoscaled {
+	if !replicated(w) || w.Desired == 0 {
 		return Verdict{}
+	}
+	level := Warning
+	if w.Desired == 1 && !w.Autoscaled {
+		level = Info // nothing is to be spread before somebody adds a replica
 	}
 	apart := slices.ContainsFunc(w.Template.Spread, func(t state.SpreadTerm) bool { return !isConstraint(t) && selectsItself(t, w.Template) })
 	for _, t := range w.Template.Spread {
 		switch {
 		case selectsItself(t, w.Template):
 		case isConstraint(t):
-			return Verdict{Warning, fmt.Sprintf("the topology spread constraint over %s %s", t.TopologyKey, selectorFault(t))}
+			return Verdict{level, fmt.Sprintf("the topology spread constraint over %s %s", t.TopologyKey, selectorFault(t))}
 		case !apart && !t.OtherNamespaces && (t.Selector == nil || meansItself(t.Selector, w)):
-			return Verdict{Warning, fmt.Sprintf("the anti-affinity over %s %s", t.TopologyKey, selectorFault(t))}
+			return Verdict{level, fmt.Sprintf("the anti-affinity over %s %s", t.TopologyKey, selectorFault(t))}
 		}
 	}
 	return Verdict{}
