@@ -85,6 +85,7 @@ func TestSilence(t *testing.T) {
 		"suffix":                            mount(map[string]string{"application.yml": "acme:\n  heartbeat-interval: 30\n  heartbeat.interval.ms: 7"}),
 		"longer":                            mount(map[string]string{"application.yml": "spring.kafka.consumer.heartbeat-interval-x: 7"}),
 		"variable with a prefix":            env("MY_"+legacy, "7"),
+		"longer variable":                   env(legacy+"_SECONDS", "7"),
 		"variable without dots":             env("SPRINGKAFKACONSUMERHEARTBEATINTERVAL", "7"),
 		"variable's name in a file":         mount(map[string]string{"application.properties": legacy + "=7"}),
 		"whole ConfigMap, another prefix":   reference(state.EnvAll, "", "X_", map[string]string{legacy: "7"}),
