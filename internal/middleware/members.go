@@ -3,6 +3,8 @@
 package middleware
 
 import (
+	"slices"
+
 	"stability-exporter/internal/state"
 )
 
@@ -73,4 +75,32 @@ func electors(members []*state.MiddlewareView) int {
 		return said
 	}
 	return asked
+}
+
+// onePrimary judges the members of a group that replicate from one another: exactly one of them should be a primary. Clusters that know
+// their members themselves have as many as they like.
+func onePrimary(members []*state.MiddlewareView, group *Recorder) {
+	up, primaries := 0, 0
+	for _, m := range members {
+		if len(m.Partitions) > 0 || slices.ContainsFunc(m.Members, func(n state.Measurement) bool { return n.Name == "healthy" }) {
+			return
+		}
+		if m.Up {
+			up++
+		}
+		if m.Up && (m.Role == "primary" || m.Role == "standalone") {
+			primaries++
+		}
+	}
+	group.Members("healthy", up)
+	if up == 0 {
+		return
+	}
+	group.Up()
+	switch {
+	case primaries > 1:
+		group.Problem(RoleConflict, "%d members say that they are the primary", primaries)
+	case primaries == 0:
+		group.Problem(NoLeader, "no member that answers is the primary")
+	}
 }

@@ -6,8 +6,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-
-	"stability-exporter/internal/state"
 )
 
 // redisKind asks Redis and what speaks its protocol by INFO, never by PING: a node of a broken cluster answers PONG.
@@ -31,7 +29,7 @@ func redisKind() Kind {
 			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of Redis 7"},
 		},
 		Probe:    probeRedis,
-		Together: redisTogether,
+		Together: onePrimary,
 	}
 }
 
@@ -291,31 +289,4 @@ func (r redisProbe) anythingExpires() bool {
 		}
 	}
 	return false
-}
-
-// redisTogether judges the members of a group that is no cluster: exactly one of them should be a primary.
-func redisTogether(members []*state.MiddlewareView, group *Recorder) {
-	up, primaries := 0, 0
-	for _, m := range members {
-		if len(m.Partitions) > 0 { // a cluster has many primaries
-			return
-		}
-		if m.Up {
-			up++
-		}
-		if m.Up && (m.Role == "primary" || m.Role == "standalone") {
-			primaries++
-		}
-	}
-	group.Members("healthy", up)
-	if up == 0 {
-		return
-	}
-	group.Up()
-	switch {
-	case primaries > 1:
-		group.Problem(RoleConflict, "%d members say that they are the primary", primaries)
-	case primaries == 0:
-		group.Problem(NoLeader, "no member that answers is the primary")
-	}
 }

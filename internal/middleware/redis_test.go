@@ -203,7 +203,7 @@ func TestRedisTogether(t *testing.T) {
 		{[]*state.MiddlewareView{node, node}, nil},
 	} {
 		group := &Recorder{}
-		redisTogether(c.members, group)
+		onePrimary(c.members, group)
 		if v := group.finish(); fmt.Sprint(reasons(v)) != fmt.Sprint(c.want) {
 			t.Errorf("problems %v, want %v", v.Problems, c.want)
 		}
