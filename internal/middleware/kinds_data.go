@@ -2,4 +2,4 @@
 
 package middleware
 
-func dataKinds() []Kind { return []Kind{redisKind(), sentinelKind(), mysqlKind()} }
+func dataKinds() []Kind { return []Kind{redisKind(), sentinelKind(), mysqlKind(), postgresKind()} }
