@@ -244,8 +244,13 @@ func TestPostgresTakesNothingFromTheEnvironment(t *testing.T) {
 		_ = backend.Flush()
 	})
 	wantProblem(t, Run(t.Context(), targetOf(t, "postgres", address), nil), Auth)
-	if got := <-seen; got["user"] != "stability_exporter" || got["database"] != "postgres" {
-		t.Errorf("it was told %v", got)
+	select {
+	case got := <-seen:
+		if got["user"] != "stability_exporter" || got["database"] != "postgres" {
+			t.Errorf("it was told %v", got)
+		}
+	default:
+		t.Error("it was asked nothing")
 	}
 }
 

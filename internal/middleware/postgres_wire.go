@@ -35,7 +35,7 @@ func (p *Probe) dialPostgres(ctx context.Context, database string) (*pgSession, 
 	if err != nil {
 		return nil, err
 	}
-	config, err := pgconn.ParseConfig("host=localhost port=5432 user=nobody sslmode=disable passfile=/dev/null service='' target_session_attrs=any")
+	config, err := pgconn.ParseConfig("host=localhost port=5432 user=nobody sslmode=disable passfile=/dev/null target_session_attrs=any")
 	if err != nil {
 		return nil, fail(Internal, "cannot prepare the client: %w", err)
 	}
