@@ -158,37 +158,42 @@ func replicaStatus(io, sql, behind string) sqlAnswer {
 		rows: [][]string{{"", io, sql, behind, "0"}}}
 }
 
-func TestMySQLVerdicts(t *testing.T) {
-	const maria, mysql8 = "5.5.5-10.11.6-MariaDB", "8.4.0"
+const maria, mysql8 = "5.5.5-10.11.6-MariaDB", "8.4.0"
+
+// mysqlCase is a server and what is to be found out about it.
+type mysqlCase struct {
+	name, version   string
+	variables       sqlAnswer
+	status          []string
+	replica, others sqlAnswer // to SHOW REPLICA STATUS or SHOW ALL SLAVES STATUS; to anything else
+	change          func(*Target)
+	role            string
+	link            state.Tristate
+	lag             float64
+	want            []Reason
+}
+
+func groupMembers(states ...string) sqlAnswer {
+	a := sqlAnswer{columns: []string{"MEMBER_ID", "MEMBER_STATE", "MEMBER_ROLE"}}
+	for i, s := range states {
+		role := "SECONDARY"
+		if i == 0 {
+			role = "PRIMARY"
+		}
+		a.rows = append(a.rows, []string{fmt.Sprint(i), s, role})
+	}
+	return a
+}
+
+func mysqlCases() []mysqlCase {
 	empty := sqlAnswer{columns: []string{"Slave_IO_State"}}
 	two := slaveStatus("a", "Yes", "Yes", "2", "")
 	two.rows = append(two.rows, []string{"b", "Connecting", "Yes", "NULL", ""})
 	synced := []string{"Threads_connected=2", "wsrep_cluster_status=Primary", "wsrep_ready=ON", "wsrep_local_state_comment=Synced", "wsrep_cluster_size=3"}
 	split := []string{"Threads_connected=2", "wsrep_cluster_status=non-Primary", "wsrep_ready=OFF", "wsrep_local_state_comment=Initialized", "wsrep_cluster_size=1"}
-	members := func(states ...string) sqlAnswer {
-		a := sqlAnswer{columns: []string{"MEMBER_ID", "MEMBER_STATE", "MEMBER_ROLE"}}
-		for i, s := range states {
-			role := "SECONDARY"
-			if i == 0 {
-				role = "PRIMARY"
-			}
-			a.rows = append(a.rows, []string{fmt.Sprint(i), s, role})
-		}
-		return a
-	}
 	writable, locked := variables("read_only=OFF", "max_connections=11"), variables("read_only=ON", "max_connections=11")
 	grouped := variables("read_only=OFF", "max_connections=11", "group_replication_group_name=g", "server_uuid=0")
-	for _, c := range []struct {
-		name, version   string
-		variables       sqlAnswer
-		status          []string
-		replica, others sqlAnswer // to SHOW REPLICA STATUS or SHOW ALL SLAVES STATUS; to anything else
-		change          func(*Target)
-		role            string
-		link            state.Tristate
-		lag             float64
-		want            []Reason
-	}{
+	return []mysqlCase{
 		{name: "alone", version: mysql8, variables: writable, replica: empty, role: "standalone"},
 		{name: "locked", version: mysql8, variables: locked, replica: empty, role: "standalone", want: []Reason{NotWritable}},
 		{name: "primary locked", version: maria, variables: locked, replica: empty, change: withGroup, role: "primary", want: []Reason{NotWritable}},
@@ -207,11 +212,15 @@ func TestMySQLVerdicts(t *testing.T) {
 			change: func(t *Target) { t.Limits.ExpectedMembers = 4 }, role: "primary", want: []Reason{MembersMissing}},
 		{name: "galera cut off", version: maria, variables: variables("read_only=OFF", "wsrep_on=ON", "max_connections=11"), status: split, replica: empty, others: sqlAnswer{code: 1047},
 			role: "primary", want: []Reason{NoQuorum, NotWritable, Degraded}},
-		{name: "group", version: mysql8, variables: grouped, replica: empty, others: members("ONLINE", "ONLINE", "ONLINE"), role: "primary"},
-		{name: "group without majority: the member itself is still online", version: mysql8, variables: grouped, replica: empty, others: members("ONLINE", "UNREACHABLE", "UNREACHABLE"),
+		{name: "group", version: mysql8, variables: grouped, replica: empty, others: groupMembers("ONLINE", "ONLINE", "ONLINE"), role: "primary"},
+		{name: "group without majority: the member itself is still online", version: mysql8, variables: grouped, replica: empty, others: groupMembers("ONLINE", "UNREACHABLE", "UNREACHABLE"),
 			role: "primary", want: []Reason{NoQuorum, MembersMissing}},
 		{name: "group that may not be asked", version: mysql8, variables: grouped, replica: empty, others: sqlAnswer{code: 1142}, role: "standalone", want: []Reason{Permission}},
-	} {
+	}
+}
+
+func TestMySQLVerdicts(t *testing.T) {
+	for _, c := range mysqlCases() {
 		t.Run(c.name, func(t *testing.T) {
 			if c.status == nil {
 				c.status = []string{"Threads_connected=2", "Connection_errors_max_connections=5"}
