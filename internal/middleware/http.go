@@ -33,6 +33,8 @@ type exchange struct {
 	host string
 	// session goes along as it is instead of the credential that it was got for.
 	session Secret
+	// anonymous sends neither.
+	anonymous bool
 }
 
 // request asks the target over HTTP: path is appended to its address, which may be a URL or host:port.
@@ -91,7 +93,7 @@ func (p *Probe) newRequest(ctx context.Context, e exchange) (*http.Request, erro
 		r.Host = e.host
 	}
 	r.Header.Set("User-Agent", "stability_exporter")
-	if e.url != "" {
+	if e.url != "" || e.anonymous {
 		return r, nil
 	}
 	return r, p.authorize(r, e.session)

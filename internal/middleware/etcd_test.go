@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package middleware
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"stability-exporter/internal/state"
+)
+
+// Answers of etcd 3.4.23, a member of three that leads.
+const (
+	etcdStatusPage  = `{"header":{"cluster_id":"1","member_id":"33","revision":"1","raft_term":"2"},"version":"3.4.23","dbSize":"30000","leader":"33","raftIndex":"9"}`
+	etcdMembersPage = `{"header":{"cluster_id":"1","member_id":"33"},"members":[{"ID":"33","name":"a"},{"ID":"12","name":"b"},{"ID":"16","name":"c"}]}`
+	etcdMetricsPage = "# TYPE x gauge\netcd_mvcc_db_total_size_in_bytes 30000\netcd_network_active_peers{Local=\"2f\",Remote=\"aa\"} 1\n" +
+		"etcd_network_active_peers{Local=\"2f\",Remote=\"e5\"} 1\netcd_server_has_leader 1\netcd_server_is_leader 1\netcd_server_quota_backend_bytes 3e+06\n" +
+		"etcd_server_leader_changes_seen_total 1\netcd_server_proposals_pending 0\netcd_server_proposals_failed_total 0\n"
+)
+
+func etcdPages(change map[string]string) map[string]string {
+	all := map[string]string{
+		"/health": `{"health":"true"}`, "/metrics": etcdMetricsPage, "/v3/maintenance/status": etcdStatusPage, "/v3/cluster/member/list": etcdMembersPage,
+		"/v3/auth/authenticate": `412 {"error":"etcdserver: authentication is not enabled","code":9}`,
+	}
+	maps.Copy(all, change)
+	for path, text := range all {
+		if text == "" {
+			delete(all, path)
+		}
+	}
+	return all
+}
+
+func noPeers(text string) string {
+	return strings.NewReplacer("\"aa\"} 1", "\"aa\"} 0", "\"e5\"} 1", "\"e5\"} 0").Replace(text)
+}
+
+func TestEtcd(t *testing.T) {
+	const noSpace = `"errors":["memberID:33 alarm:NOSPACE "],"raftIndex"`
+	down := map[string]string{"/health": `503 {"health":"false"}`}
+	with := func(pages ...map[string]string) map[string]string {
+		all := map[string]string{}
+		for _, p := range pages {
+			maps.Copy(all, p)
+		}
+		return all
+	}
+	metricsOnly := map[string]string{"/v3/maintenance/status": "", "/v3/cluster/member/list": "", "/v3/auth/authenticate": ""}
+	for _, c := range []struct {
+		name, want, role string
+		pages            map[string]string
+		writable         state.Tristate
+	}{
+		{"it leads", "", "leader", nil, state.True},
+		{"it follows", "", "follower", map[string]string{"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"leader":"33"`, `"leader":"12"`, 1)}, state.True},
+		{"a member is missing", "members_missing", "leader", map[string]string{"/metrics": strings.Replace(etcdMetricsPage, "\"aa\"} 1", "\"aa\"} 0", 1)}, state.True},
+		{"the quorum is lost this very moment: has_leader is still 1, and the status tells of a leader", "no_quorum members_missing", "leader",
+			with(down, map[string]string{"/metrics": noPeers(etcdMetricsPage)}), state.False},
+		{"the quorum is lost", "no_leader no_quorum members_missing", "unknown",
+			with(down, map[string]string{"/metrics": noPeers(etcdMetricsPage), "/v3/maintenance/status": strings.Replace(etcdStatusPage, `"leader":"33"`, `"errors":["etcdserver: no leader"]`, 1)}), state.False},
+		{"the quorum is lost, and /health says so", "no_leader no_quorum", "unknown", with(metricsOnly, map[string]string{"/metrics": "",
+			"/health": `503 {"health":"false","reason":"RAFT NO LEADER"}`}), state.False},
+		{"no space", "alarm not_writable", "leader", with(down, map[string]string{"/health?exclude=NOSPACE&exclude=CORRUPT": `{"health":"true"}`,
+			"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"raftIndex"`, noSpace, 1)}), state.False},
+		{"no space, on a port with metrics alone", "alarm not_writable", "leader", with(down, metricsOnly,
+			map[string]string{"/health?exclude=NOSPACE": `{"health":"true"}`, "/health?exclude=NOSPACE&exclude=CORRUPT": `{"health":"true"}`}), state.False},
+		{"no space, and no quorum", "alarm no_quorum not_writable members_missing", "leader", with(down, map[string]string{"/metrics": noPeers(etcdMetricsPage),
+			"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"raftIndex"`, noSpace, 1)}), state.False},
+		{"reads fail although a majority is connected", "unavailable", "leader", down, state.False},
+		{"not ready", "unavailable", "leader", map[string]string{"/readyz": "503 [-]linearizable_read failed"}, state.True},
+		{"ready", "", "leader", map[string]string{"/readyz": "ok"}, state.True},
+		{"a port with metrics alone", "", "leader", metricsOnly, state.True},
+		{"no metrics", "", "leader", map[string]string{"/metrics": ""}, state.True},
+		{"a learner", "", "observer", map[string]string{"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"leader":"33"`, `"leader":"12","isLearner":true`, 1)}, state.True},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := Run(t.Context(), probing(etcdKind(), served(t, pages(etcdPages(c.pages))), nil), nil)
+			if problems(v) != c.want || !v.Up || v.Role != c.role || v.Writable != c.writable {
+				t.Errorf("up %t, role %s, writable %d, problems %v, want %q", v.Up, v.Role, v.Writable, v.Problems, c.want)
+			}
+			wantTold(t, etcdKind(), v)
+		})
+	}
+}
+
+func TestEtcdFacts(t *testing.T) {
+	v := Run(t.Context(), probing(etcdKind(), served(t, pages(etcdPages(nil))), nil), nil)
+	if measured(v.Saturation, "db_quota") != 0.01 || measured(v.Members, "healthy") != 3 || v.MembersExpected.Value != 3 || measured(v.Facts, "leader_changes") != 1 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// The password goes to the login alone, what it yields to the gateway.
+func TestEtcdLogin(t *testing.T) {
+	sent := map[string]string{}
+	address := served(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		sent[r.URL.Path] = r.Header.Get("Authorization")
+		if r.URL.Path != "/v3/auth/authenticate" {
+			pages(etcdPages(nil))(w, r)
+			return
+		}
+		if string(body) != `{"name":"u","password":"secret"}` {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"error":"etcdserver: authentication failed, invalid user ID or password","code":3}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"header":{},"token":"Tz.73"}`))
+	})
+	target := probing(etcdKind(), address, nil)
+	target.Credential = &Credential{Username: "u", Password: NewSecret("secret"), Targets: []string{"*"}}
+	if v := Run(t.Context(), target, nil); !v.Healthy() || sent["/v3/maintenance/status"] != "Tz.73" || sent["/health"]+sent["/metrics"]+sent["/v3/auth/authenticate"] != "" {
+		t.Errorf("problems %v, sent %v", v.Problems, sent)
+	}
+	target.Credential.Password = NewSecret("wrong")
+	wantProblem(t, Run(t.Context(), target, nil), Auth)
+	// A cluster without authentication needs none.
+	target.Address = served(t, pages(etcdPages(nil)))
+	if v := Run(t.Context(), target, nil); !v.Healthy() {
+		t.Errorf("without authentication: %v", v.Problems)
+	}
+}
+
+func TestEtcdWithstands(t *testing.T) { withstands(t, etcdKind(), nil) }
+
+func TestElectorate(t *testing.T) {
+	member := func(role string, expected float64) *state.MiddlewareView {
+		return &state.MiddlewareView{Role: role, Up: role != "", MembersExpected: state.Measure{Known: expected > 0, Value: expected}}
+	}
+	for _, c := range []struct {
+		name, want string
+		members    []*state.MiddlewareView
+	}{
+		{"all serve", "", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("follower", 3)}},
+		{"one is down", "members_missing", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("", 0)}},
+		{"one is left", "no_quorum no_leader", []*state.MiddlewareView{member("unknown", 3), member("", 0), member("", 0)}},
+		{"nobody answers", "no_quorum no_leader", []*state.MiddlewareView{member("", 0), member("", 0), member("", 0)}},
+		{"nobody leads", "no_leader", []*state.MiddlewareView{member("follower", 3), member("follower", 3), member("follower", 3)}},
+		{"two lead", "role_conflict", []*state.MiddlewareView{member("leader", 3), member("leader", 3), member("follower", 3)}},
+		{"observers do not count", "", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("follower", 3), member("observer", 3), member("", 0)}},
+		{"one is not asked", "members_missing", []*state.MiddlewareView{member("leader", 3), member("follower", 3)}},
+		{"one alone", "", []*state.MiddlewareView{member("standalone", 0)}},
+	} {
+		group := &Recorder{}
+		electorate(c.members, group)
+		if v := group.finish(); problems(v) != c.want {
+			t.Errorf("%s: %v, want %q", c.name, v.Problems, c.want)
+		}
+	}
+}
