@@ -2,4 +2,4 @@
 
 package middleware
 
-func messageKinds() []Kind { return nil }
+func messageKinds() []Kind { return []Kind{rabbitmqKind()} }

@@ -3,5 +3,5 @@
 package middleware
 
 func webKinds() []Kind {
-	return []Kind{nginxKind(), httpKind(), tcpKind(), tlsKind(), memcachedKind()}
+	return []Kind{nginxKind(), haproxyKind(), httpKind(), tcpKind(), tlsKind(), memcachedKind()}
 }
