@@ -2,4 +2,4 @@
 
 package middleware
 
-func coordinationKinds() []Kind { return []Kind{etcdKind(), zookeeperKind()} }
+func coordinationKinds() []Kind { return []Kind{etcdKind(), zookeeperKind(), elasticsearchKind(), opensearchKind()} }
