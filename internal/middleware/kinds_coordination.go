@@ -2,4 +2,6 @@
 
 package middleware
 
-func coordinationKinds() []Kind { return []Kind{etcdKind(), zookeeperKind(), elasticsearchKind(), opensearchKind()} }
+func coordinationKinds() []Kind {
+	return []Kind{etcdKind(), zookeeperKind(), elasticsearchKind(), opensearchKind()}
+}
