@@ -22,7 +22,7 @@ type Kind struct {
 	// Options are the settings of a target that only this kind has.
 	Options []Option
 	// Facts are everything a probe of this kind tells, for a role that has it, or lists as unknown: names of families without prefix, such
-	// as "role" or "saturation_ratio{memory}". docs/middleware.md is made of them.
+	// as "role" or "saturation_ratio{memory}". A test holds what a probe tells against them.
 	Facts []string
 	// Verified says against what the probe was verified.
 	Verified Verification
