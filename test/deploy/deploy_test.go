@@ -59,6 +59,9 @@ func TestManifestsMakeARunningExporter(t *testing.T) {
 	}
 	kubectl(t, "apply", "--validate=strict", "-f", filepath.Join(manifests, "00-namespace.yaml"))
 	kubectl(t, "apply", "--validate=strict", "--dry-run=server", "-f", "../../deploy/statefulset-persistent.yaml")
+	kubectl(t, "apply", "--validate=strict", "--dry-run=server", "-f", "../../deploy/optional-events.yaml")
+	kubectl(t, "create", "namespace", "shop") // whose ConfigMaps the example is about
+	kubectl(t, "apply", "--validate=strict", "--dry-run=server", "-f", "../../deploy/optional-configmaps.yaml")
 	kubectl(t, "apply", "--validate=strict", "-f", manifests)
 	kubectl(t, "apply", "--validate=strict", "-f", manifests) // once more is no conflict
 	err := cluster.Await(t.Context(), patience, "the exporter's pod to run", func(ctx context.Context) (bool, error) {
