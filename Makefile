@@ -86,16 +86,19 @@ test:
 		echo "== $$stage: $$((SECONDS - start)) s"; \
 	done
 
-# The race detector needs a C compiler, the tests of the rules the promtool of Debian, which is the oldest one supported, and
-# its Prometheus and Alertmanager. RUNLEVEL=1 keeps the packages from starting theirs.
+# What the tests run beside Go: a C compiler for the race detector; of Debian the oldest promtool and Prometheus that the rules support, an
+# Alertmanager, and the servers that the middleware probes are held against. RUNLEVEL=1 keeps the packages from starting theirs.
+packages := gcc libc6-dev git prometheus prometheus-alertmanager redis-server redis-sentinel rabbitmq-server mariadb-server postgresql \
+	nginx-light haproxy memcached etcd-server zookeeperd libservlet-api-java
 test-tools:
 	@command -v go >/dev/null || { echo 'Go is missing: see https://go.dev/doc/install'; exit 1; }
-	@install='apt-get install -y --no-install-recommends gcc libc6-dev git prometheus prometheus-alertmanager'; \
-	command -v gcc >/dev/null && command -v git >/dev/null && command -v promtool >/dev/null && command -v prometheus-alertmanager >/dev/null && exit 0; \
+	@missing=; for package in $(packages); do \
+		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || missing="$$missing $$package"; \
+	done; [ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$install; \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; \
 	else \
-		echo "gcc, git, prometheus or prometheus-alertmanager is missing. Run: sudo $$install"; exit 1; \
+		echo "The tests need more of Debian's packages. Run: sudo apt-get install -y --no-install-recommends$$missing"; exit 1; \
 	fi
 
 test-format:

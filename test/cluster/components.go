@@ -55,6 +55,17 @@ func freePorts() (ports, error) {
 	return p, nil
 }
 
+// FreePort returns a port of the loopback interface on which nobody listens, for a program that wants to be told one. It is one
+// which the kernel gives to no outgoing connection, so that the program can come back on it after a restart.
+func FreePort() (int, error) {
+	listener, err := listenBelowEphemeral()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
 // listenBelowEphemeral takes a port which the kernel gives to no outgoing connection, so that a component can come
 // back on its own port after a restart.
 func listenBelowEphemeral() (net.Listener, error) {
