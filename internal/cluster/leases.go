@@ -42,6 +42,9 @@ func (l *Live) pollOnce(ctx context.Context, store *state.Store, m *monitor) {
 			found = append(found, convertLease(lease, l.convertOptions()))
 		case !apierrors.IsNotFound(err):
 			failure = err
+			if ctx.Err() == nil {
+				store.LeaseUnread(name)
+			}
 		}
 	}
 	switch {

@@ -11,6 +11,19 @@ type leaseAccount struct {
 	lease   *Lease
 	changed Time // when the renewal was seen to change, or first seen
 	read    Time // when the lease was last read: while it cannot be, its age proves nothing
+	unread  bool // it could not be read since: perhaps nobody could renew it either
+}
+
+// LeaseUnread takes that the lease of that name could not be read. Its age counts anew from when it can be again: a holder that was cut
+// off as well has lost it, and needs its whole duration to get it back.
+func (s *Store) LeaseUnread(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.leases {
+		if a.lease.Name == name {
+			a.unread = true
+		}
+	}
 }
 
 func (s *Store) putLease(l *Lease, now Time) {
@@ -18,10 +31,10 @@ func (s *Store) putLease(l *Lease, now Time) {
 	if a == nil {
 		a = &leaseAccount{changed: now}
 		s.leases[l.UID] = a
-	} else if !a.lease.Renewed.Equal(l.Renewed) || a.lease.Holder != l.Holder {
+	} else if a.unread || !a.lease.Renewed.Equal(l.Renewed) || a.lease.Holder != l.Holder {
 		a.changed = now
 	}
-	a.lease, a.read = l, now
+	a.lease, a.read, a.unread = l, now, false
 }
 
 func (s *Store) leaseStale(a *leaseAccount) bool {

@@ -384,6 +384,12 @@ func TestLeaseGoesStaleByOurClock(t *testing.T) {
 	if b.store.Snapshot().Leases[0].Stale {
 		t.Fatal("stale although it could not be read meanwhile")
 	}
+	b.store.LeaseUnread(controllerManagerLease)
+	b.put(lease(1))
+	if b.store.Snapshot().Leases[0].Stale {
+		t.Fatal("stale although nobody could renew it meanwhile")
+	}
+	b.now += 26
 	b.put(lease(1))
 	if !b.store.Snapshot().Leases[0].Stale {
 		t.Fatal("not stale after a duration and a poll without renewal")

@@ -3,6 +3,7 @@
 package pages
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -104,6 +105,9 @@ func TestAPIServerStops(t *testing.T) {
 	mended := time.Now()
 	must(t, s.Cluster.Resume(cluster.APIServer))
 	silent.awaitResolved(t, mended)
+	// Controller manager and scheduler have lost their leases and begin anew; a second outage in the middle of that would only last longer.
+	s.await("the control plane to be back", fmt.Sprintf(
+		`count(stability_lease_renewed_timestamp_seconds{cluster=%q} > %d) == 2`, s.cluster, mended.Unix()))
 	must(t, s.Cluster.Kill(cluster.APIServer))
 	must(t, s.Cluster.Restart(t.Context(), cluster.APIServer))
 	all(cluster.NeverReady)(s, "web")
