@@ -69,6 +69,7 @@ func All(o Options) ([]Spec, error) {
 		misconfigurationSpec(checks.All(), o.Checks, o.MaxSeriesPerCheck),
 		probeSpec(),
 		componentSpec(),
+		middlewareSpec(),
 	}, nil
 }
 

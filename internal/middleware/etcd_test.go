@@ -126,29 +126,3 @@ func TestEtcdLogin(t *testing.T) {
 }
 
 func TestEtcdWithstands(t *testing.T) { withstands(t, etcdKind(), nil) }
-
-func TestElectorate(t *testing.T) {
-	member := func(role string, expected float64) *state.MiddlewareView {
-		return &state.MiddlewareView{Role: role, Up: role != "", MembersExpected: state.Measure{Known: expected > 0, Value: expected}}
-	}
-	for _, c := range []struct {
-		name, want string
-		members    []*state.MiddlewareView
-	}{
-		{"all serve", "", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("follower", 3)}},
-		{"one is down", "members_missing", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("", 0)}},
-		{"one is left", "no_quorum no_leader", []*state.MiddlewareView{member("unknown", 3), member("", 0), member("", 0)}},
-		{"nobody answers", "no_quorum no_leader", []*state.MiddlewareView{member("", 0), member("", 0), member("", 0)}},
-		{"nobody leads", "no_leader", []*state.MiddlewareView{member("follower", 3), member("follower", 3), member("follower", 3)}},
-		{"two lead", "role_conflict", []*state.MiddlewareView{member("leader", 3), member("leader", 3), member("follower", 3)}},
-		{"observers do not count", "", []*state.MiddlewareView{member("leader", 3), member("follower", 3), member("follower", 3), member("observer", 3), member("", 0)}},
-		{"one is not asked", "members_missing", []*state.MiddlewareView{member("leader", 3), member("follower", 3)}},
-		{"one alone", "", []*state.MiddlewareView{member("standalone", 0)}},
-	} {
-		group := &Recorder{}
-		electorate(c.members, group)
-		if v := group.finish(); problems(v) != c.want {
-			t.Errorf("%s: %v, want %q", c.name, v.Problems, c.want)
-		}
-	}
-}

@@ -22,16 +22,24 @@ func (p *Probe) membership(healthy, known int) {
 	}
 	p.Expected(expected)
 	if healthy < expected {
-		p.Problem(MembersMissing, "%d of %d members", healthy, expected)
+		p.membersMissing(healthy, expected)
 	}
 }
 
-// electorate tells of the members of a group that elect a leader whether they have one, one only, and a majority.
+func (r *Recorder) membersMissing(healthy, expected int) {
+	r.Problem(MembersMissing, "%d of %d members", healthy, expected)
+}
+
+// electorate tells of the members of a group that elect a leader whether they have one, and one only. That there is a quorum is what any
+// member proves that serves: those that we do not reach may well reach each other.
 func electorate(members []*state.MiddlewareView, group *Recorder) {
-	serving, leaders := 0, 0
+	answering, serving, leaders := 0, 0, 0
 	for _, m := range members {
 		if m.Role == "observer" {
 			continue
+		}
+		if m.Up {
+			answering++
 		}
 		if m.Role == "leader" || m.Role == "follower" || m.Role == "standalone" {
 			serving++
@@ -43,17 +51,10 @@ func electorate(members []*state.MiddlewareView, group *Recorder) {
 	expected := electors(members)
 	group.Members("healthy", serving)
 	group.Expected(expected)
-	if serving > 0 {
-		group.Up()
-	}
 	switch {
-	case 2*serving <= expected:
-		group.Problem(NoQuorum, "%d of %d members serve", serving, expected)
-	case serving < expected:
-		group.Problem(MembersMissing, "%d of %d members serve", serving, expected)
-	}
-	switch {
-	case leaders == 0:
+	case serving == 0:
+		group.Problem(NoQuorum, "no member that answers serves")
+	case leaders == 0 && answering >= expected:
 		group.Problem(NoLeader, "no member leads")
 	case leaders > 1:
 		group.Problem(RoleConflict, "%d members lead", leaders)
@@ -93,10 +94,6 @@ func onePrimary(members []*state.MiddlewareView, group *Recorder) {
 		}
 	}
 	group.Members("healthy", up)
-	if up == 0 {
-		return
-	}
-	group.Up()
 	switch {
 	case primaries > 1:
 		group.Problem(RoleConflict, "%d members say that they are the primary", primaries)

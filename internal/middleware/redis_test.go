@@ -190,26 +190,6 @@ func TestRedisWithoutThePasswordThatThereIs(t *testing.T) {
 	wantUp(t, Run(t.Context(), targetOf(t, "redis", fakeRedis(t, answers), withLogin("", "p")), nil), Auth)
 }
 
-func TestRedisTogether(t *testing.T) {
-	member := func(role string, up bool) *state.MiddlewareView { return &state.MiddlewareView{Role: role, Up: up} }
-	node := &state.MiddlewareView{Role: "primary", Up: true, Partitions: []state.Measurement{{Name: "offline"}}}
-	for _, c := range []struct {
-		members []*state.MiddlewareView
-		want    []Reason
-	}{
-		{[]*state.MiddlewareView{member("primary", true), member("replica", true)}, nil},
-		{[]*state.MiddlewareView{member("primary", true), member("primary", true)}, []Reason{RoleConflict}},
-		{[]*state.MiddlewareView{member("", false), member("replica", true)}, []Reason{NoLeader}},
-		{[]*state.MiddlewareView{node, node}, nil},
-	} {
-		group := &Recorder{}
-		onePrimary(c.members, group)
-		if v := group.finish(); fmt.Sprint(reasons(v)) != fmt.Sprint(c.want) {
-			t.Errorf("problems %v, want %v", v.Problems, c.want)
-		}
-	}
-}
-
 const sentinelInfo = "# Sentinel\r\nsentinel_masters:1\r\nsentinel_tilt:0\r\nmaster0:name=mymaster,status=ok,address=127.0.0.1:6379,slaves=1,sentinels=3\r\n"
 
 func TestSentinelVerdicts(t *testing.T) {

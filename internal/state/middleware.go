@@ -65,3 +65,9 @@ type ProbePhase struct {
 
 // UnknownFact is a fact that could not be learned, and why: permission, unsupported, timeout, protocol, warming_up.
 type UnknownFact struct{ Fact, Why string }
+
+// DiscoveryView is what became of the discovery of middleware in the cluster.
+type DiscoveryView struct {
+	Targets   []Count // by kind, of those that rules are configured for also when there are none
+	Conflicts int     // Services that ask to be probed and are not
+}

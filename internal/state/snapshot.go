@@ -6,7 +6,7 @@ package state
 // not observed is missing: ask Observed before reading emptiness as "none".
 type Snapshot struct {
 	Now        Time
-	Generation uint64 // grows with every change of the store; equal generations and equal Now mean equal snapshots
+	Generation uint64 // grows with every change of the store; equal generations and equal Now mean equal snapshots but for Middleware and Discovery
 
 	Workloads   []WorkloadView    // with a controller object: Deployments, StatefulSets, DaemonSets, free ReplicaSets
 	Restarts    []RestartView     // every workload that has or had pods, CronJobs and the folded "" included
@@ -19,7 +19,8 @@ type Snapshot struct {
 	Leases      []LeaseView       // needs Leases
 	Resources   []ResourceView    // how well each kind is observed
 	Setups      []*SetupView      // everything that makes pods, by its template
-	Middleware  []*MiddlewareView // the last probe of each target; nil where no middleware is probed
+	Middleware  []*MiddlewareView // the last probe of each target and what is known of each group; nil where no middleware is probed
+	Discovery   *DiscoveryView    // nil without discovery of middleware
 
 	// Inspected is when MarkInspected was last called; zero means never, and RestartView.SinceInspection means nothing.
 	Inspected Time

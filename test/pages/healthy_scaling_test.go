@@ -17,7 +17,11 @@ import (
 )
 
 func TestHealthyScaling(t *testing.T) {
-	slow := sandbox.Behaving(cluster.SlowStart)
+	// A start lasts three scrapes, so that Prometheus sees it also when one of them is late.
+	slow := func(template *corev1.PodTemplateSpec) {
+		sandbox.Behaving(cluster.SlowStart)(template)
+		template.Annotations[cluster.PeriodAnnotation] = (3 * interval / 5).String() // a slow start takes five of it
+	}
 	runAll(t, []operation{
 		{name: "one, five, two", seen: "scaling", build: served(1, appsv1.DeploymentStrategy{}, slow), do: func(s *space) {
 			s.scaleTo(5, 2)
