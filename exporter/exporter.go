@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 
 	"stability-exporter/collectors"
 	"stability-exporter/internal/cluster"
+	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
 )
 
@@ -117,6 +119,8 @@ type exporter struct {
 	self     *selfMetrics
 	gatherer *gatherer
 	saved    *stateFile
+	pool     *middleware.Pool // of what is asked beside the cluster
+	settings atomic.Pointer[middleware.Settings]
 
 	reloading sync.Mutex
 }
@@ -141,6 +145,7 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 		return nil, err
 	}
 	e.store = state.NewStore(state.Options{Clock: clock})
+	e.pool = middleware.NewPool(nil, logVerdicts(loggers.own))
 	e.saved = &stateFile{path: o.stateFile, kept: e.store, self: e.self, logger: loggers.own}
 	if err := e.saved.load(); err != nil {
 		return nil, err
@@ -153,8 +158,15 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 	return e, e.apply(settings)
 }
 
-// snapshot returns the present picture of the cluster.
-func (e *exporter) snapshot() *state.Snapshot { return e.store.Snapshot() }
+// snapshot returns the present picture of the cluster and of the middleware.
+func (e *exporter) snapshot() *state.Snapshot {
+	s := *e.store.Snapshot()
+	s.Middleware = e.pool.Views()
+	return &s
+}
+
+// modules are those of the configuration.
+func (e *exporter) modules() map[string]*middleware.Module { return e.settings.Load().Modules }
 
 // apply makes the collectors anew under the given settings and puts them to use.
 func (e *exporter) apply(settings *config) error {
@@ -164,6 +176,9 @@ func (e *exporter) apply(settings *config) error {
 	}
 	e.store.SetGrace(settings.Damage.Grace.Duration)
 	e.gatherer.use(e.enabled(specs))
+	asked := settings.Middleware.settings()
+	e.settings.Store(asked)
+	e.pool.Use(asked.Targets, asked.Concurrency)
 	return nil
 }
 
@@ -249,6 +264,9 @@ func (e *exporter) run(ctx context.Context, hangups <-chan os.Signal) error {
 	})
 	background.Go(func() error { e.saved.keep(watching); return nil })
 	background.Go(func() error { e.reloadOn(watching, hangups); return nil })
+	if *e.options.collectors[collectors.Middleware().Name] { // else targets are asked on demand only
+		background.Go(func() error { e.pool.Run(watching); return nil })
+	}
 
 	failure := listen(serving, e.routes().handler(), e.options.web, e.loggers.bridge)
 	stopWatching()

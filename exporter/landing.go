@@ -19,6 +19,7 @@ type landing struct {
 	Profiling        string // path; empty when it is off
 	Collectors       []landingCollector
 	Resources        []landingResource
+	Middleware       []landingTarget
 }
 
 type landingCollector struct {
@@ -27,6 +28,8 @@ type landingCollector struct {
 }
 
 type landingResource struct{ Name, Observation string }
+
+type landingTarget struct{ Kind, Target, Verdict, Why string }
 
 var landingPage = template.Must(template.New("landing").Parse(`<!DOCTYPE html>
 <html lang="en">
@@ -57,6 +60,15 @@ td, th { border-bottom: 1px solid #ccc; padding: .3rem .8rem; text-align: left; 
 <tr><td>{{.Name}}</td><td>{{.Observation}}</td></tr>
 {{- end}}
 </table>
+{{- with .Middleware}}
+<h2>Middleware</h2>
+<table>
+<tr><th>kind</th><th>target</th><th>verdict</th><th>why</th></tr>
+{{- range .}}
+<tr><td>{{.Kind}}</td><td><a href="/probe?target={{.Target}}&amp;debug=true">{{.Target}}</a></td><td>{{.Verdict}}</td><td>{{.Why}}</td></tr>
+{{- end}}
+</table>
+{{- end}}
 <h2>Collectors</h2>
 <table>
 <tr><th>collector</th><th>enabled</th><th>what it measures</th></tr>
@@ -90,7 +102,11 @@ func (e *exporter) landing() landing {
 	for _, spec := range e.specs {
 		page.Collectors = append(page.Collectors, landingCollector{spec.Name, spec.Help, *e.options.collectors[spec.Name]})
 	}
-	for _, r := range e.snapshot().Resources {
+	snapshot := e.snapshot()
+	for _, v := range snapshot.Middleware {
+		page.Middleware = append(page.Middleware, landingTarget{v.Kind, v.Target, verdictOn(v), explain(v)})
+	}
+	for _, r := range snapshot.Resources {
 		page.Resources = append(page.Resources, landingResource{r.Kind.String(), r.Observation.String()})
 	}
 	return page

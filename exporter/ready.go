@@ -29,6 +29,7 @@ func (e *exporter) routes() routes {
 		reload:        e.reload,
 		inspected:     e.inspected,
 		landing:       landingHandler(e.landing, e.loggers.own),
+		probe:         &probeHandler{pool: e.pool, modules: e.modules, self: e.self, logger: e.loggers.own},
 		profiling:     e.options.profiling,
 	}
 }

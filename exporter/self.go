@@ -48,13 +48,18 @@ var (
 		"1 when the last attempt to save the state file succeeded, 0 when not. Absent before the first.")
 	stateFileTimestamp = selfGauge("stability_exporter_state_file_last_save_success_timestamp_seconds",
 		"When the state file was last saved. Absent before the first time.")
+	probesRefused = selfCounter("stability_exporter_probe_requests_refused_total",
+		"Requests to /probe that got no answer: bad_request, unknown_target, unknown_module, bad_address, or busy (middleware.concurrency).", "why")
 )
+
+// refusals are the values of the label why.
+var refusals = [...]string{"bad_request", "unknown_target", "unknown_module", "bad_address", "busy"}
 
 // selfFamilies lists the families of selfMetrics in the order of the documentation.
 func selfFamilies() []selfFamily {
 	return []selfFamily{
 		buildInfo, collectorSuccess, collectorDuration, informerSynced, informerUnavailable, informerLastEvent,
-		watchErrors, relists, reloadSuccessful, reloadTimestamp, stateFileLoaded, stateFileSaved, stateFileTimestamp,
+		watchErrors, relists, reloadSuccessful, reloadTimestamp, stateFileLoaded, stateFileSaved, stateFileTimestamp, probesRefused,
 	}
 }
 
@@ -97,6 +102,7 @@ type selfMetrics struct {
 	reload     outcome
 	load, save outcome                // of the state file
 	stats      func() []cluster.Stats // nil for a source that does not watch
+	refused    [len(refusals)]int     // requests to /probe
 }
 
 type collectorOutcome struct {
@@ -119,6 +125,15 @@ func (m *selfMetrics) note(o *outcome, err error) {
 	o.tried, o.failed = true, err != nil
 	if err == nil {
 		o.success = time.Now()
+	}
+}
+
+// refuse records a request to /probe that got no answer.
+func (m *selfMetrics) refuse(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.Index(refusals[:], why); i >= 0 {
+		m.refused[i]++
 	}
 }
 
@@ -181,6 +196,9 @@ func (m *selfMetrics) Collect(to chan<- prometheus.Metric) {
 		stateFileLoaded.send(to, truth(!m.load.failed))
 	}
 	m.save.send(to, stateFileSaved, stateFileTimestamp)
+	for i, why := range refusals {
+		probesRefused.send(to, float64(m.refused[i]), why)
+	}
 }
 
 func (o outcome) send(to chan<- prometheus.Metric, successful, timestamp selfFamily) {

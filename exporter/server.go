@@ -20,6 +20,7 @@ const (
 	readyPath     = "/readyz"
 	reloadPath    = "/-/reload"
 	inspectedPath = "/-/inspected"
+	probePath     = "/probe"
 	profilingPath = "/debug/pprof/"
 )
 
@@ -42,6 +43,7 @@ type routes struct {
 	reload        func() error
 	inspected     func()
 	landing       http.Handler
+	probe         http.Handler
 	profiling     bool
 }
 
@@ -61,6 +63,7 @@ func (r routes) handler() http.Handler {
 		r.inspected()
 		fmt.Fprintln(w, "restarts are counted from now on")
 	})
+	mux.Handle("GET "+probePath, r.probe)
 	mux.Handle("GET /{$}", r.landing)
 	if r.profiling {
 		mux.HandleFunc("GET "+profilingPath, pprof.Index)
