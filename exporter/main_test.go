@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 		{"good configuration", []string{"config", "check", good}, exitOK, ""},
 		{"bad configuration", []string{"config", "check", bad}, exitFailure,
 			bad + ":2: duration 5 has no unit: write 5s if seconds are meant\n" +
-				bad + ":3: unknown key \"colour\": known here are checks, damage, node_conditions, rules\n"},
+				bad + ":3: unknown key \"colour\": known here are checks, damage, middleware, node_conditions, rules\n"},
 		{"configuration not named", []string{"config", "check"}, exitUsage, "file"},
 		{"help", []string{"--help"}, exitOK, ""},
 		{"version", []string{"--version"}, exitOK, ""},
