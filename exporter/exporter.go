@@ -77,7 +77,11 @@ func serve(ctx context.Context, o *options, stdin io.Reader, stderr io.Writer, h
 	if err == nil {
 		err = e.run(ctx, hangups)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoSource):
+		fmt.Fprintf(stderr, "%s: %s\nTry '%s --help'.\n", programName, err, programName)
+		return exitUsage
+	case err != nil:
 		level.Error(loggers.own).Log("msg", "stopping after a failure", "err", err)
 		return exitFailure
 	}
@@ -125,7 +129,7 @@ type exporter struct {
 // returns the clock by which what it gives is to be judged.
 func newExporter(o *options, loggers loggers, open func(*exporter) (source, func() time.Time, error)) (*exporter, error) {
 	e := &exporter{options: o, loggers: loggers, self: new(selfMetrics)}
-	settings, err := loadConfig(o.configFile)
+	settings, err := e.load()
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +157,22 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 	return e, e.apply(settings)
 }
 
+// load reads the configuration. One that leaves the exporter with nothing to do is refused.
+func (e *exporter) load() (*config, error) {
+	settings, err := loadConfig(e.options.configFile)
+	if err != nil {
+		return nil, err
+	}
+	if m := settings.Middleware; !e.options.source.cluster() && len(m.Targets) == 0 && len(m.Modules) == 0 {
+		return nil, errNoSource
+	}
+	for _, note := range settings.Middleware.notes() {
+		level.Warn(e.loggers.own).Log("msg", "a file of the configuration is missing, probes that need it fail", "file", e.options.configFile,
+			"line", note.line, "err", note.text)
+	}
+	return settings, nil
+}
+
 // snapshot returns the present picture of the cluster.
 func (e *exporter) snapshot() *state.Snapshot { return e.store.Snapshot() }
 
@@ -177,13 +197,17 @@ func (e *exporter) declare(settings *config) ([]collectors.Spec, error) {
 	})
 }
 
-// enabled returns the specs of those collectors that are not switched off. What they may read and is granted, they read.
+// enabled returns the specs of those collectors that are not switched off. What they may read and is granted, they read. Without a
+// cluster those that read one are switched off.
 func (e *exporter) enabled(specs []collectors.Spec) []collectors.Spec {
 	granted := e.granted.kinds()
 	if len(e.options.source.manifests) > 0 {
 		granted = ^state.Kinds(0) // what a manifest holds is granted
 	}
-	enabled := slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool { return !*e.options.collectors[s.Name] })
+	cluster := e.options.source.cluster()
+	enabled := slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool {
+		return !*e.options.collectors[s.Name] || s.Reads != 0 && !cluster
+	})
 	for i := range enabled {
 		enabled[i].Reads |= enabled[i].MayRead & granted
 	}
@@ -194,7 +218,7 @@ func (e *exporter) enabled(specs []collectors.Spec) []collectors.Spec {
 func (e *exporter) reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
-	settings, err := loadConfig(e.options.configFile)
+	settings, err := e.load()
 	if err == nil {
 		err = e.apply(settings)
 	}
