@@ -26,6 +26,7 @@ type config struct {
 	NodeConditions map[string]conditionReading `yaml:"node_conditions"`
 	Checks         checksConfig                `yaml:"checks"`
 	Rules          rulesConfig                 `yaml:"rules"`
+	Middleware     middlewareConfig            `yaml:"middleware"`
 }
 
 // damageConfig sets how a workload is judged.
@@ -38,12 +39,14 @@ func newConfig() *config {
 	return &config{
 		Damage: damageConfig{Grace: duration{Duration: state.DefaultGrace}},
 		Checks: checksConfig{MaxSeriesPerCheck: wholeNumber{number: collectors.DefaultMaxSeriesPerCheck}},
+
+		Middleware: newMiddlewareConfig(),
 	}
 }
 
 // validate returns the mistakes that only show once a value is understood.
 func (c *config) validate() []mistake {
-	mistakes := append(c.Rules.validate(), c.Checks.validate()...)
+	mistakes := slices.Concat(c.Rules.validate(), c.Checks.validate(), c.Middleware.validate())
 	if g := c.Damage.Grace; g.Duration < time.Second || g.Duration > 24*time.Hour {
 		mistakes = append(mistakes, mistake{g.line, fmt.Sprintf("a grace of %s is out of range: give 1s to 24h", g.Duration)})
 	}
@@ -145,9 +148,13 @@ func (e *configError) Error() string {
 
 // checkConfig is the command config check: it prints every mistake and returns the exit code.
 func checkConfig(path string, stdout, stderr io.Writer) int {
-	if _, err := loadConfig(path); err != nil {
+	c, err := loadConfig(path)
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
+	}
+	for _, note := range c.Middleware.notes() {
+		fmt.Fprintf(stderr, "%s:%d: note: %s\n", path, note.line, note.text)
 	}
 	fmt.Fprintf(stdout, "%s is valid\n", path)
 	return exitOK

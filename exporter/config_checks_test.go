@@ -67,7 +67,8 @@ func TestGrantedKindsAreRead(t *testing.T) {
 		c, _ := parseConfig([]byte(text))
 		check(t, text, c.Checks.grants().kinds(), want)
 	}
-	live := &exporter{options: &options{collectors: map[string]*bool{"misconfiguration": new(bool)}}, granted: grants{events: true}}
+	live := &exporter{granted: grants{events: true},
+		options: &options{collectors: map[string]*bool{"misconfiguration": new(bool)}, source: sourceOptions{kubeconfig: "unused"}}}
 	*live.options.collectors["misconfiguration"] = true
 	spec := collectors.Spec{Name: "misconfiguration", Reads: state.KindSet(state.Pods), MayRead: state.KindSet(state.ConfigMaps, state.Events)}
 	check(t, "of a live cluster", live.enabled([]collectors.Spec{spec})[0].Reads, state.KindSet(state.Pods, state.Events))

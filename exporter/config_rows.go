@@ -12,39 +12,54 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// rows is a list of mappings that knows where each of them stands, for what is missing in one has no line of its own.
-type rows[T any] []row[T]
+// rows is a list of mappings.
+type rows[T any] []placed[T]
 
-type row[T any] struct {
-	Value T
-	line  int
-	wrong bool // it has mistakes already: what is missing may be due to them
-}
-
-// UnmarshalYAML implements yaml.Unmarshaler. Decoding node by node forgets that unknown keys are mistakes, hence they are
-// looked for here.
+// UnmarshalYAML implements yaml.Unmarshaler.
 func (r *rows[T]) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind != yaml.SequenceNode {
 		return mistakeAt(node, "%s stands where a list is expected", describe(node))
 	}
 	var mistakes []string
 	for _, item := range node.Content {
-		one := row[T]{line: item.Line}
-		before := len(mistakes)
-		mistakes = append(mistakes, unknownKeys(item, reflect.TypeFor[T]().Name())...)
-		var typed *yaml.TypeError
-		if err := item.Decode(&one.Value); errors.As(err, &typed) {
-			mistakes = append(mistakes, typed.Errors...)
-		} else if err != nil {
-			mistakes = append(mistakes, fmt.Sprintf("line %d: %s", item.Line, strings.TrimPrefix(err.Error(), "yaml: ")))
-		}
-		one.wrong = len(mistakes) > before
+		var one placed[T]
+		mistakes = append(mistakes, one.decode(item)...)
 		*r = append(*r, one)
 	}
 	if len(mistakes) > 0 {
 		return &yaml.TypeError{Errors: mistakes}
 	}
 	return nil
+}
+
+// placed is a mapping that knows where it stands, for what is missing in one has no line of its own.
+type placed[T any] struct {
+	Value T
+	line  int  // zero when it was left out or is empty
+	wrong bool // it has mistakes already: what is missing may be due to them
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (p *placed[T]) UnmarshalYAML(node *yaml.Node) error {
+	if mistakes := p.decode(node); len(mistakes) > 0 {
+		return &yaml.TypeError{Errors: mistakes}
+	}
+	return nil
+}
+
+// decode returns the mistakes as the decoder words them. Decoding node by node forgets that unknown keys are mistakes, hence they are
+// looked for here.
+func (p *placed[T]) decode(node *yaml.Node) []string {
+	p.line = node.Line
+	mistakes := unknownKeys(node, reflect.TypeFor[T]().Name())
+	var typed *yaml.TypeError
+	if err := node.Decode(&p.Value); errors.As(err, &typed) {
+		mistakes = append(mistakes, typed.Errors...)
+	} else if err != nil {
+		mistakes = append(mistakes, fmt.Sprintf("line %d: %s", node.Line, strings.TrimPrefix(err.Error(), "yaml: ")))
+	}
+	p.wrong = len(mistakes) > 0
+	return mistakes
 }
 
 // unknownKeys returns messages as the decoder words them.

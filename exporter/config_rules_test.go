@@ -98,10 +98,11 @@ func TestTheExampleHasAllKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"config", "damageConfig", "rulesConfig", "alertConfig", "checksConfig", "exemptionConfig", "hotGroupConfig",
-		"hotWorkloadConfig"} {
+		"hotWorkloadConfig", "middlewareConfig", "credentialConfig", "targetConfig", "tlsConfig", "moduleConfig", "discoveryConfig",
+		"discoveryRuleConfig", "matchConfig"} {
 		keys := strings.Split(knownKeys(name), ", ")
 		for _, key := range keys {
-			if !regexp.MustCompile(`(?m)^[^#\n]*\b` + key + `:`).Match(text) {
+			if !regexp.MustCompile(`(?m)^([^#\n]*|.*# or )\b` + key + `:`).Match(text) {
 				t.Errorf("the key %s is missing", key)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -75,11 +76,16 @@ func serve(ctx context.Context, o *options, stdin io.Reader, stderr io.Writer, h
 	level.Info(loggers.own).Log("msg", "starting "+programName, "version", version.Info(), "build", version.BuildContext())
 	limitMemory(ctx, loggers)
 	cluster.SetLogger(loggers.bridge)
+	stdlog.SetOutput(io.Discard) // net/http writes there what a server sends unasked: a hostile one could send back what it was told
 	e, err := newExporter(o, loggers, func(e *exporter) (source, func() time.Time, error) { return e.openSource(stdin) })
 	if err == nil {
 		err = e.run(ctx, hangups)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoSource):
+		fmt.Fprintf(stderr, "%s: %s\nTry '%s --help'.\n", programName, err, programName)
+		return exitUsage
+	case err != nil:
 		level.Error(loggers.own).Log("msg", "stopping after a failure", "err", err)
 		return exitFailure
 	}
@@ -129,7 +135,7 @@ type exporter struct {
 // returns the clock by which what it gives is to be judged.
 func newExporter(o *options, loggers loggers, open func(*exporter) (source, func() time.Time, error)) (*exporter, error) {
 	e := &exporter{options: o, loggers: loggers, self: new(selfMetrics)}
-	settings, err := loadConfig(o.configFile)
+	settings, err := e.load()
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +174,22 @@ func (e *exporter) snapshot() *state.Snapshot {
 // modules are those of the configuration.
 func (e *exporter) modules() map[string]*middleware.Module { return e.settings.Load().Modules }
 
+// load reads the configuration. One that leaves the exporter with nothing to do is refused.
+func (e *exporter) load() (*config, error) {
+	settings, err := loadConfig(e.options.configFile)
+	if err != nil {
+		return nil, err
+	}
+	if m := settings.Middleware; !e.options.source.cluster() && len(m.Targets) == 0 && len(m.Modules) == 0 {
+		return nil, errNoSource
+	}
+	for _, note := range settings.Middleware.notes() {
+		level.Warn(e.loggers.own).Log("msg", "a file of the configuration is missing, probes that need it fail", "file", e.options.configFile,
+			"line", note.line, "err", note.text)
+	}
+	return settings, nil
+}
+
 // apply makes the collectors anew under the given settings and puts them to use.
 func (e *exporter) apply(settings *config) error {
 	specs, err := e.declare(settings)
@@ -192,13 +214,17 @@ func (e *exporter) declare(settings *config) ([]collectors.Spec, error) {
 	})
 }
 
-// enabled returns the specs of those collectors that are not switched off. What they may read and is granted, they read.
+// enabled returns the specs of those collectors that are not switched off. What they may read and is granted, they read. Without a
+// cluster those that read one are switched off.
 func (e *exporter) enabled(specs []collectors.Spec) []collectors.Spec {
 	granted := e.granted.kinds()
 	if len(e.options.source.manifests) > 0 {
 		granted = ^state.Kinds(0) // what a manifest holds is granted
 	}
-	enabled := slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool { return !*e.options.collectors[s.Name] })
+	cluster := e.options.source.cluster()
+	enabled := slices.DeleteFunc(slices.Clone(specs), func(s collectors.Spec) bool {
+		return !*e.options.collectors[s.Name] || s.Reads != 0 && !cluster
+	})
 	for i := range enabled {
 		enabled[i].Reads |= enabled[i].MayRead & granted
 	}
@@ -209,7 +235,7 @@ func (e *exporter) enabled(specs []collectors.Spec) []collectors.Spec {
 func (e *exporter) reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
-	settings, err := loadConfig(e.options.configFile)
+	settings, err := e.load()
 	if err == nil {
 		err = e.apply(settings)
 	}

@@ -126,5 +126,8 @@ func (o *options) validate() error {
 	if _, err := collectors.All(collectors.Options{WorkloadLabels: o.source.workloadLabels}); err != nil {
 		return fmt.Errorf("--workload-labels=%s: %w", strings.Join(o.source.workloadLabels, ","), err)
 	}
-	return o.source.validate()
+	if err := o.source.validate(); err != nil || o.source.cluster() || o.configFile != "" {
+		return err
+	}
+	return errNoSource // with a configuration it remains to be seen
 }

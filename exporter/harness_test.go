@@ -125,9 +125,20 @@ type running struct {
 // start runs an exporter over a fake source with further flags, and waits until it listens.
 func start(t *testing.T, flags ...string) *running {
 	t.Helper()
-	r := &running{t: t, source: newFakeSource(), log: new(logBuffer), client: new(http.Client), hangups: make(chan os.Signal)}
-	args := append([]string{"--manifests=unused", "--web.listen-address=127.0.0.1:0"}, flags...)
-	o, err := parse(args, io.Discard, io.Discard)
+	fake := newFakeSource()
+	r := startOver(t, func(e *exporter) (source, func() time.Time, error) {
+		fake.kinds = e.reads
+		return fake, nil, nil
+	}, append([]string{"--manifests=unused"}, flags...)...)
+	r.source = fake
+	return r
+}
+
+// startOver runs an exporter over the source that open opens, and waits until it listens.
+func startOver(t *testing.T, open func(*exporter) (source, func() time.Time, error), flags ...string) *running {
+	t.Helper()
+	r := &running{t: t, log: new(logBuffer), client: new(http.Client), hangups: make(chan os.Signal)}
+	o, err := parse(append([]string{"--web.listen-address=127.0.0.1:0"}, flags...), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,11 +146,7 @@ func start(t *testing.T, flags ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.exporter, err = newExporter(o, loggers, func(e *exporter) (source, func() time.Time, error) {
-		r.source.kinds = e.reads
-		return r.source, nil, nil
-	})
-	if err != nil {
+	if r.exporter, err = newExporter(o, loggers, open); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,10 +5,13 @@ package exporter
 import (
 	"html/template"
 	"net/http"
+	"slices"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
+
+	"stability-exporter/collectors"
 )
 
 // landing is what the page at / shows.
@@ -53,13 +56,15 @@ td, th { border-bottom: 1px solid #ccc; padding: .3rem .8rem; text-align: left; 
 <li><a href="{{.}}">Profiles</a></li>
 {{- end}}
 </ul>
+{{- with .Resources}}
 <h2>Resources</h2>
 <table>
 <tr><th>resource</th><th>observation</th></tr>
-{{- range .Resources}}
+{{- range .}}
 <tr><td>{{.Name}}</td><td>{{.Observation}}</td></tr>
 {{- end}}
 </table>
+{{- end}}
 {{- with .Middleware}}
 <h2>Middleware</h2>
 <table>
@@ -99,8 +104,10 @@ func (e *exporter) landing() landing {
 	if e.options.profiling {
 		page.Profiling = profilingPath
 	}
+	enabled := e.enabled(e.specs)
 	for _, spec := range e.specs {
-		page.Collectors = append(page.Collectors, landingCollector{spec.Name, spec.Help, *e.options.collectors[spec.Name]})
+		runs := slices.ContainsFunc(enabled, func(s collectors.Spec) bool { return s.Name == spec.Name })
+		page.Collectors = append(page.Collectors, landingCollector{spec.Name, spec.Help, runs})
 	}
 	snapshot := e.snapshot()
 	for _, v := range snapshot.Middleware {

@@ -26,6 +26,7 @@ func runMainWithOutput(t *testing.T, args ...string) (code int, stdout, stderr s
 func TestExitCodes(t *testing.T) {
 	good := writeFile(t, "good.yaml", "damage: {grace: 5m}\n")
 	bad := writeFile(t, "bad.yaml", "damage:\n  grace: 5\ncolour: red\n")
+	without := writeFile(t, "without.yaml", "middleware: {discovery: {enabled: true}}\n")
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -33,6 +34,9 @@ func TestExitCodes(t *testing.T) {
 		stderr string // part of it
 	}{
 		{"no source", nil, exitUsage, "give --kubeconfig=FILE, set $KUBECONFIG, run inside a cluster with a service account, or give --manifests=PATH"},
+		{"no source and no middleware", []string{"--config.file=" + without}, exitUsage, "or give --config.file=FILE with middleware targets, which need no cluster"},
+		{"no source and a bad configuration", []string{"--config.file=" + bad}, exitFailure, bad + ":2: duration 5 has no unit"},
+		{"no source and no configuration", []string{"--config.file=/nonexistent"}, exitFailure, "cannot read the configuration"},
 		{"unknown flag", []string{"--colour=red"}, exitUsage, "unknown long flag '--colour'"},
 		{"unknown command", []string{"sing"}, exitUsage, "sing"},
 		{"two sources", []string{"--manifests=a", "--kubeconfig=b"}, exitUsage, "exclude each other"},
@@ -50,7 +54,7 @@ func TestExitCodes(t *testing.T) {
 		{"good configuration", []string{"config", "check", good}, exitOK, ""},
 		{"bad configuration", []string{"config", "check", bad}, exitFailure,
 			bad + ":2: duration 5 has no unit: write 5s if seconds are meant\n" +
-				bad + ":3: unknown key \"colour\": known here are checks, damage, node_conditions, rules\n"},
+				bad + ":3: unknown key \"colour\": known here are checks, damage, middleware, node_conditions, rules\n"},
 		{"configuration not named", []string{"config", "check"}, exitUsage, "file"},
 		{"help", []string{"--help"}, exitOK, ""},
 		{"version", []string{"--version"}, exitOK, ""},

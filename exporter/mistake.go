@@ -49,10 +49,12 @@ func describe(node *yaml.Node) string {
 // What the decoder says, apart from our own words.
 var (
 	lineMessage      = regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)$`)
-	unknownMessage   = regexp.MustCompile(`^field (.+) not found in type exporter\.(\w+)$`)
+	unknownMessage   = regexp.MustCompile(`(?s)^field (.+) not found in type exporter\.(\w+)$`)
 	twiceMessage     = regexp.MustCompile(`^mapping key (".*") already defined at line (\d+)$`)
-	wrongTypeMessage = regexp.MustCompile("(?s)^cannot unmarshal !!(\\w+)(?: `.*`)? into (?:exporter\\.)?(.+)$")
-	anchorMessage    = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
+	wrongTypeMessage = regexp.MustCompile("(?s)^cannot unmarshal !?!?(\\S*)(?: `.*`)? into (?:exporter\\.)?(.+)$")
+	// decodeMessage quotes a value, which might be a secret.
+	decodeMessage = regexp.MustCompile("(?s)^(cannot decode \\S+) `.*`( as .+)$")
+	anchorMessage = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
 	// parserMessage is said by that stage of the decoder which counts lines from zero.
 	parserMessage = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)|^found undefined tag`)
 )
@@ -92,31 +94,36 @@ func syntaxMistake(err error, text []byte) mistake {
 			}
 		}
 	}
-	if anchor := anchorMessage.FindStringSubmatch(m.text); anchor != nil {
+	if anchor := anchorMessage.FindStringSubmatch(m.text); anchor != nil { // of which the name may be a password that begins with *
 		before, _, _ := bytes.Cut(text, []byte("*"+anchor[1]))
-		m.line = 1 + bytes.Count(before, []byte("\n"))
+		m = mistake{1 + bytes.Count(before, []byte("\n")), "a value begins with * and names no anchor: put it in quotes if it is a text"}
 	}
+	m.text = decodeMessage.ReplaceAllString(m.text, "$1$2")
 	return m
 }
 
 // inOurWords replaces the names of Go types, which mean nothing to those who write a configuration.
 func inOurWords(message string) string {
 	if m := unknownMessage.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("unknown key %q: known here are %s", m[1], knownKeys(m[2]))
+		return unknownKey(m[1], m[2])
 	}
 	if m := twiceMessage.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("key %s is given twice, first in line %s", m[1], m[2])
+		key, missing, colon := strings.Cut(m[1], ":")
+		if colon && missing != "" { // what follows may be a password
+			key += `:..."`
+		}
+		return fmt.Sprintf("key %s is given twice, first in line %s", key, m[2])
 	}
 	if m := wrongTypeMessage.FindStringSubmatch(message); m != nil {
 		found, ok := map[string]string{"seq": "a list", "map": "a mapping", "str": "text", "int": "a number",
-			"float": "a number", "bool": "a truth value"}[m[1]]
+			"float": "a number", "bool": "a truth value", "timestamp": "a date"}[m[1]]
 		if !ok {
-			found = "a value of type " + m[1]
+			found = "a value with a tag of its own"
 		}
 		if keys := knownKeys(m[2]); keys != "" {
 			return fmt.Sprintf("%s stands where a mapping is expected with the keys %s", found, keys)
 		}
-		if strings.HasPrefix(m[2], "map[") {
+		if strings.HasPrefix(m[2], "map[") || m[2] == reflect.TypeFor[optionsConfig]().Name() {
 			return found + " stands where a mapping is expected"
 		}
 		if strings.HasPrefix(m[2], "[]") {
@@ -127,7 +134,24 @@ func inOurWords(message string) string {
 		}
 		return found + " stands where another type is expected"
 	}
-	return message
+	return decodeMessage.ReplaceAllString(message, "$1$2")
+}
+
+// unknownKey says that a struct has no such key. Where a blank is missing behind the colon the value is part of the key; a key of a
+// credential is only shown if it resembles one that is known, for it may be a password that stands in the wrong place.
+func unknownKey(key, structName string) string {
+	known := knownKeys(structName)
+	if name, _, found := strings.Cut(key, ":"); found {
+		key = name + ":..."
+	}
+	near := func(one string) bool { return distance(strings.TrimSuffix(key, ":..."), one) <= len(one)/3 }
+	if structName == reflect.TypeFor[credentialConfig]().Name() && !slices.ContainsFunc(strings.Split(known, ", "), near) {
+		return "unknown key: known here are " + known
+	}
+	if strings.HasSuffix(key, ":...") {
+		return fmt.Sprintf("unknown key %q, a blank is missing behind the colon: known here are %s", key, known)
+	}
+	return fmt.Sprintf("unknown key %q: known here are %s", key, known)
 }
 
 // knownKeys lists the keys of the struct of that name in a configuration; empty when there is no such struct.
@@ -140,9 +164,11 @@ func knownKeys(structName string) string {
 			visit(t.Elem())
 		case reflect.Struct:
 			for i := range t.NumField() {
-				key, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+				key, flags, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 				if key != "" && t.Name() == structName {
 					keys = append(keys, key)
+				} else if flags == "inline" && t.Name() == structName {
+					keys = append(keys, strings.Split(knownKeys(t.Field(i).Type.Name()), ", ")...)
 				}
 				visit(t.Field(i).Type)
 			}

@@ -129,7 +129,7 @@ func TestOnlyWhatIsAllowedIsAsked(t *testing.T) {
 		"?target=unix:///run/x&module=any":  {http.StatusBadRequest, ""},
 		"?target=http://u:p@" + address + "&module=any": {http.StatusBadRequest, ""},
 		"?target=" + address + "&module=login":          {http.StatusBadRequest, "credential page"},
-		"?target=169.254.169.254:80&module=any":         {http.StatusOK, `reason="forbidden"`},
+		"?target=169.254.169.254:80&module=any":         {http.StatusBadRequest, ""},
 		"?target=" + address + "&module=other":          {http.StatusOK, `reason="forbidden"`},
 		"?target=" + address + "&module=any":            {http.StatusOK, `stability_middleware_up{middleware="http",target="` + address + `"} 1`},
 		"?target=known":                                 {http.StatusOK, `target="known"} 1`},

@@ -52,21 +52,25 @@ func (o *sourceOptions) addFlags(app *kingpin.Application) {
 
 // errNoSource is the mistake of giving the exporter nothing to look at.
 var errNoSource = errors.New("nothing to watch: give --kubeconfig=FILE, set $KUBECONFIG, run inside a cluster " +
-	"with a service account, or give --manifests=PATH")
+	"with a service account, or give --manifests=PATH; or give --config.file=FILE with middleware targets, which need no cluster")
 
 // namespaceName is a DNS label, as RFC 1123 has it.
 var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// live reports whether a live cluster is asked for.
+func (o *sourceOptions) live() bool { return o.kubeconfig != "" || o.kubeContext != "" }
+
+// cluster reports whether there is a cluster to look at, live or in manifests.
+func (o *sourceOptions) cluster() bool {
+	return o.live() || len(o.manifests) > 0 || os.Getenv("KUBECONFIG") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
+}
+
 func (o *sourceOptions) validate() error {
-	live := o.kubeconfig != "" || o.kubeContext != ""
-	found := os.Getenv("KUBECONFIG") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 	switch {
-	case live && len(o.manifests) > 0:
+	case o.live() && len(o.manifests) > 0:
 		return errors.New("--manifests and --kubeconfig or --kube-context exclude each other: give one source")
 	case !o.manifestsNow.IsZero() && len(o.manifests) == 0:
 		return errors.New("--manifests.now needs --manifests")
-	case !live && !found && len(o.manifests) == 0:
-		return errNoSource
 	}
 	for _, namespace := range slices.Concat(o.namespaces, o.exclude) {
 		if !namespaceName.MatchString(namespace) {
@@ -83,6 +87,9 @@ func (o *sourceOptions) validate() error {
 // one is the real time.
 func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error) {
 	o := e.options.source
+	if !o.cluster() {
+		return noCluster{}, nil, nil
+	}
 	if len(o.manifests) > 0 {
 		manifests, err := cluster.NewManifests(cluster.ManifestOptions{
 			Paths: o.manifests, Stdin: stdin, Now: o.manifestsNow, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
@@ -104,6 +111,18 @@ func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error)
 	e.self.watched(live.Stats)
 	return live, nil, nil
 }
+
+// noCluster is the source of an exporter that only asks middleware. It announces no kind, so nothing of a cluster is unknown: there is none.
+type noCluster struct{}
+
+// Run implements source.
+func (noCluster) Run(ctx context.Context, _ *state.Store) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// String implements source.
+func (noCluster) String() string { return "no cluster, only middleware" }
 
 // readersOf names the enabled collectors that read a kind.
 func (e *exporter) readersOf(kind state.Kind) []string {

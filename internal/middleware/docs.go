@@ -60,11 +60,6 @@ func (k Kind) describe(doc *bytes.Buffer) {
 	}
 }
 
-// String names a type as the documentation does.
-func (t OptionType) String() string {
-	return [...]string{"text", "number", "duration", "true or false", "list"}[t]
-}
-
 func orNone(list []string, none string) string {
 	if len(list) == 0 {
 		return none

@@ -21,7 +21,7 @@ func searchKind(name, product string) Kind {
 		Name: name,
 		Help: "Asks " + product + " for the health of the cluster, first as the node sees it and then as the master does, for blocks and for the disks and heaps of " +
 			"all nodes; the account needs the cluster privilege monitor.",
-		Port: "9200", TLSPort: "9200",
+		Port: "9200", TLSPort: "9200", Address: BaseURL,
 		Options: []Option{{Name: "tolerate_yellow", Type: Flag, Default: "false",
 			Help: "replicas that are not assigned are no problem, as on a single node that has nowhere to put them"}},
 		Facts: []string{"members{healthy}", "members_expected", "writable", "partitions{offline}", "partitions{under_replicated}", "alarm{flood_stage}",

@@ -17,7 +17,7 @@ func etcdKind() Kind {
 		Name: "etcd",
 		Help: "Asks /health, /readyz, /metrics and, where the port has it, the JSON gateway of the client API (status and member list); all " +
 			"over plain HTTP. Nothing that it asks is written to the log of the cluster. The credential is for a cluster with authentication.",
-		Port: "2379",
+		Port: "2379", Address: BaseURL,
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "alarm{nospace}", "alarm{corrupt}", "saturation_ratio{db_quota}",
 			"fact{db_bytes}", "fact{leader_changes}", "fact{pending_proposals}", "fact{failed_proposals}"},
 		Verified: Verification{Fake: []string{"recorded answers of etcd 3.4, and of 3.6 with reasons"}},

@@ -19,7 +19,7 @@ func haproxyKind() Kind {
 	return Kind{
 		Name: "haproxy",
 		Help: "Asks the statistics as CSV or the built-in /metrics, whichever is there, for backends without servers.",
-		Port: "8404", TLSPort: "8404",
+		Port: "8404", TLSPort: "8404", Address: BaseURL,
 		Options: []Option{
 			{Name: "path", Type: Text, Help: "where the statistics are, such as /haproxy?stats;csv; empty: /stats;csv, else /metrics"},
 			{Name: "ignore", Type: List, Help: "patterns of backends that do not count", Check: checkGlob},

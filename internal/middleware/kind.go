@@ -19,6 +19,8 @@ type Kind struct {
 	Help    string // one sentence: what is asked and what it needs
 	Port    string // the default port; empty: an address must name one
 	TLSPort string // the default port with TLS, where another one is usual
+	// Address is how the address of a server may be written; a kind that is asked over HTTP takes URLs.
+	Address AddressForm
 	// Options are the settings of a target that only this kind has.
 	Options []Option
 	// Facts are everything a probe of this kind tells, for a role that has it, or lists as unknown: names of families without prefix, such
@@ -61,6 +63,11 @@ const (
 	Flag     // true or false
 	List     // of texts
 )
+
+// String says what a value of the type is.
+func (t OptionType) String() string {
+	return [...]string{"a text", "a number", "a duration with a unit", "true or false", "a list of texts"}[t]
+}
 
 // Kinds returns all kinds, in the order of the documentation.
 func Kinds() []Kind {

@@ -18,7 +18,7 @@ func nginxKind() Kind {
 		Name: "nginx",
 		Help: "Asks stub_status and one page that users need: stub_status alone knows nothing of what nginx passes requests to, and is fine " +
 			"while every page is an error.",
-		Port: "80", TLSPort: "443",
+		Port: "80", TLSPort: "443", Address: BaseURL,
 		Options: slices.Concat([]Option{
 			{Name: "status_path", Type: Text, Default: "/stub_status", Help: "where stub_status is; empty: it is not asked"},
 			{Name: "worker_processes", Type: Number, Help: "as nginx has it; stub_status does not tell"},

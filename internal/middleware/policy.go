@@ -4,9 +4,7 @@ package middleware
 
 import (
 	"net/netip"
-	"path"
 	"slices"
-	"strings"
 )
 
 // Policy says which addresses may be dialled. Link-local addresses, and so the metadata services of clouds, multicast and unspecified
@@ -14,7 +12,7 @@ import (
 type Policy struct {
 	// Configured says that an operator wrote the target down or let it be discovered: any other address may be dialled then.
 	Configured bool
-	// Allow are the networks and host patterns (HOST or HOST:PORT, path.Match) that may be asked ad hoc.
+	// The networks and the patterns of HOST or HOST:PORT that may be asked ad hoc, see Allow.
 	AllowNetworks []netip.Prefix
 	AllowHosts    []string
 }
@@ -33,8 +31,7 @@ func metadata() []netip.Addr {
 func (p Policy) permits(host, port string, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	switch {
-	case !addr.IsValid(), addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast(), slices.Contains(metadata(), addr),
-		addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case NeverAsked(addr):
 		return false
 	case p.Configured:
 		return true
@@ -47,10 +44,6 @@ func (p Policy) permits(host, port string, addr netip.Addr) bool {
 }
 
 func hostFits(pattern, host, port string) bool {
-	wanted := strings.ToLower(host)
-	if strings.Contains(pattern, ":") {
-		wanted += ":" + port
-	}
-	fits, err := path.Match(strings.ToLower(pattern), wanted)
-	return err == nil && fits
+	patternHost, patternPort := splitPattern(pattern)
+	return hostMatches(patternHost, host) && Fits(patternPort, port)
 }

@@ -17,7 +17,7 @@ func rabbitmqKind() Kind {
 		Name: "rabbitmq",
 		Help: "Asks the management API (tag monitoring; for queues also a permission on their virtual host, ^$ ^$ ^$ is enough) for alarms, nodes, " +
 			"partitions and what would lose its quorum; or the rabbitmq_prometheus plugin. Nothing is declared or published: that works while alarms stand.",
-		Port: "15672", TLSPort: "15671",
+		Port: "15672", TLSPort: "15671", Address: BaseURL,
 		Options: []Option{
 			{Name: "plugin", Type: Flag, Default: "false", Help: "ask rabbitmq_prometheus (port 15692) instead of the management API"},
 			{Name: "vhost", Type: Text, Default: "/", Help: "virtual host of the queues"},

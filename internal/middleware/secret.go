@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path"
 	"strings"
 )
 
@@ -50,13 +49,7 @@ func (c *Credential) mayGo(address string) bool {
 		return false
 	}
 	for _, pattern := range c.Targets {
-		patternHost, patternPort, err := net.SplitHostPort(pattern)
-		if err != nil {
-			patternHost, patternPort = pattern, "*"
-		}
-		hostFits, err1 := path.Match(strings.ToLower(patternHost), strings.ToLower(host))
-		portFits, err2 := path.Match(patternPort, port)
-		if err1 == nil && err2 == nil && hostFits && portFits {
+		if hostFits(pattern, host, port) {
 			return true
 		}
 	}

@@ -51,6 +51,8 @@ type Credential struct {
 	// Password and Token are given in place or in files that are read anew for every probe.
 	Password, Token         Secret
 	PasswordFile, TokenFile string
-	// Targets are patterns (path.Match) of host:port to which it may be sent.
+	// Targets are patterns of HOST or HOST:PORT to which it may be sent, see Fits. One of numbers, such as 10.*, is for addresses only.
 	Targets []string
+	// Namespaces are patterns of those in which a discovered server may be sent it; none: no discovered server gets it.
+	Namespaces []string
 }

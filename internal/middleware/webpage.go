@@ -19,7 +19,7 @@ func httpKind() Kind {
 		Name: "http",
 		Help: "Asks a URL of any program, such as a licence server: status, text, what a JSON answer must say, numbers in it and when " +
 			"something of it expires.",
-		Port: "80", TLSPort: "443",
+		Port: "80", TLSPort: "443", Address: PageURL,
 		Options: slices.Concat([]Option{
 			{Name: "path", Type: Text, Help: "appended to the address"},
 			{Name: "method", Type: Text, Default: http.MethodGet, Help: "GET, HEAD or POST", Check: checkMethod},

@@ -18,7 +18,7 @@ func zookeeperKind() Kind {
 		Name: "zookeeper",
 		Help: "Asks the four-letter words srvr (allowed by default) and mntr (4lw.commands.whitelist), or its AdminServer where the address " +
 			"is a URL (http://HOST:8080). ruok is not asked: it answers imok without a quorum, too.",
-		Port: "2181", TLSPort: "2281",
+		Port: "2181", TLSPort: "2281", Address: BaseURL,
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "saturation_ratio{fd}", "fact{avg_latency_ms}",
 			"fact{outstanding_requests}", "fact{connections}", "fact{znodes}", "fact{data_bytes}"},
 		Verified: Verification{Fake: []string{"recorded answers of ZooKeeper 3.8, those without a quorum included"}},
