@@ -80,8 +80,8 @@ var (
 		"Another number that the target tells, by name; docs/middleware.md lists those of each kind.",
 		withLabels(middlewareLabels, "fact")...)
 	middlewareFactUnknown = sparseGauge("stability_middleware_fact_unknown",
-		"1 for each fact that could not be learned at the last probe, and why: permission, unsupported, timeout, protocol, warming_up, not_configured. The fact "+
-			"itself then has no sample. No series means that everything is known, or that the target is down.",
+		"1 for each fact that could not be learned at the last probe, and why: permission, unsupported, timeout, unreachable, protocol, warming_up, "+
+			"not_configured. The fact itself then has no sample. No series means that everything is known.",
 		withLabels(middlewareLabels, "fact", "why")...)
 	middlewareDuration = gauge("stability_middleware_probe_duration_seconds",
 		"How long each phase of the last probe took: dns, connect, tls, auth, query.",

@@ -84,26 +84,14 @@ func unknownWhy(v *state.MiddlewareView, fact string) string {
 // wantTold checks that every fact of the kind was told or is unknown, but for those that this role does not have.
 func wantTold(t *testing.T, kind Kind, v *state.MiddlewareView, without ...string) {
 	t.Helper()
-	told := map[string]bool{
-		"role": v.Role != "", "writable": v.Writable != state.Absent, "replication_link_up": v.LinkUp != state.Absent,
-		"replication_lag_seconds": v.LagSeconds.Known, "replication_lag_bytes": v.LagBytes.Known, "members_expected": v.MembersExpected.Known,
-		"tls_not_after_timestamp_seconds": v.TLSNotAfter != 0, "tls_verified": v.TLSVerified != state.Absent,
-	}
-	for family, list := range map[string][]state.Measurement{
-		"members": v.Members, "saturation_ratio": v.Saturation, "alarm": v.Alarms, "partitions": v.Partitions, "fact": v.Facts,
-		"queue_messages": v.QueueMessages, "queue_consumers": v.QueueConsumers, "expiry_timestamp_seconds": v.Expiry,
-	} {
-		for _, m := range list {
-			told[family+"{"+m.Name+"}"] = true
-		}
-		told[family] = len(list) > 0
-	}
+	known := *v
+	known.Unknown = nil
 	for _, u := range v.Unknown {
-		if told[u.Fact] {
+		if told(&known)[u.Fact] {
 			t.Errorf("%s is told and unknown", u.Fact)
 		}
-		told[u.Fact] = true
 	}
+	told := told(v)
 	for _, fact := range without {
 		if told[fact] {
 			t.Errorf("%s is told, and should not be", fact)

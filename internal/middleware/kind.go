@@ -26,6 +26,8 @@ type Kind struct {
 	// Facts are everything a probe of this kind tells, for a role that has it, or lists as unknown: names of families without prefix, such
 	// as "role" or "saturation_ratio{memory}". A test holds what a probe tells against them.
 	Facts []string
+	// Asked are further facts that the options of a target name, such as the queues it is asked for; spelled like Facts. May be nil.
+	Asked func(*Probe) []string
 	// Verified says against what the probe was verified.
 	Verified Verification
 	// Probe asks a target. It returns an error when it cannot go on; what it has told before stays.

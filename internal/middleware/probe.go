@@ -78,6 +78,7 @@ func (p *Probe) ask(ctx context.Context) (err error) {
 func (p *Probe) conclude(err error) {
 	if err != nil {
 		p.Problem(reasonOf(err), "%v", err)
+		p.leaveUnknown(reasonOf(err))
 	}
 	limits := p.Target.Limits
 	p.change(func(v *state.MiddlewareView) {

@@ -26,6 +26,12 @@ func rabbitmqKind() Kind {
 		Facts: []string{"alarm{memory}", "alarm{disk}", "members{healthy}", "members_expected", "saturation_ratio{memory}", "saturation_ratio{fd}",
 			"saturation_ratio{sockets}", "saturation_ratio{processes}", "fact{network_partitions}", "fact{quorum_critical}", "fact{virtual_hosts_down}",
 			"fact{without_listener}", "fact{queues_without_leader}", "fact{not_ready}", "queue_messages", "queue_consumers"},
+		Asked: func(p *Probe) (facts []string) {
+			for _, name := range p.queuesOf() {
+				facts = append(facts, "queue_messages{"+name+"}", "queue_consumers{"+name+"}")
+			}
+			return facts
+		},
 		Verified: Verification{Fake: []string{"recorded answers of RabbitMQ 3.10, and of 4.x as its source has them"}},
 		Probe:    probeRabbitMQ,
 	}

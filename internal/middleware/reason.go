@@ -89,6 +89,7 @@ const (
 	NoPermission  Why = "permission"
 	Unsupported   Why = "unsupported"
 	TimedOut      Why = "timeout"
+	Unreachable   Why = "unreachable"
 	Garbled       Why = "protocol"
 	WarmingUp     Why = "warming_up"
 	NotConfigured Why = "not_configured"
@@ -99,6 +100,7 @@ func explainedWhys() []explained[Why] {
 		{NoPermission, "the account may not ask for it"},
 		{Unsupported, "the version, the edition or the state of the target does not tell it"},
 		{TimedOut, "it was not told in time"},
+		{Unreachable, "the target could not be asked"},
 		{Garbled, "the answer could not be read"},
 		{WarmingUp, "the target has just started and does not know it yet"},
 		{NotConfigured, "the configuration does not say what is needed for it"},

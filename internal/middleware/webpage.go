@@ -32,6 +32,7 @@ func httpKind() Kind {
 				Help: "what expires, as NAME=UNIT:PATH with the unit days (left), date, unix (seconds) or unix_ms: licence=days:licence.daysLeft"},
 		}),
 		Facts:    append(tlsFacts(), "fact", "expiry_timestamp_seconds"),
+		Asked:    askedOfPages,
 		Verified: Verification{Fake: []string{"Go's HTTP server as a licence server that is good, expired, out of seats, broken and slow"}},
 		Probe:    probeHTTP,
 	}
@@ -59,11 +60,6 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 	}
 	document, err := decodeJSON(a.body)
 	if err != nil {
-		for _, text := range facts {
-			name, _, _ := strings.Cut(text, "=")
-			p.Unknown("fact{"+strings.TrimSpace(name)+"}", Garbled)
-		}
-		p.unknownExpiries(expiries)
 		return err
 	}
 	for _, text := range predicates {
@@ -258,12 +254,18 @@ func (p *Probe) tellExpiry(text string, document any) {
 	}
 }
 
-// unknownExpiries says of an answer that is none that nothing is known of what expires.
-func (p *Probe) unknownExpiries(expiries []string) {
-	for _, text := range expiries {
+// askedOfPages returns the facts and the expiries that the options name.
+func askedOfPages(p *Probe) []string {
+	var facts []string
+	for _, text := range p.OptionList("facts") {
 		name, _, _ := strings.Cut(text, "=")
-		p.Unknown("expiry_timestamp_seconds{"+strings.TrimSpace(name)+"}", Garbled)
+		facts = append(facts, "fact{"+strings.TrimSpace(name)+"}")
 	}
+	for _, text := range p.OptionList("expires") {
+		name, _, _ := strings.Cut(text, "=")
+		facts = append(facts, "expiry_timestamp_seconds{"+strings.TrimSpace(name)+"}")
+	}
+	return facts
 }
 
 // farFuture is the year 9999: what expires later does not expire, and has a date all the same.
