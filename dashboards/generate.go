@@ -35,7 +35,7 @@ type variable struct {
 
 // declared returns every dashboard. A new one is a file with a function, and a line here.
 func declared(source Datasource) []dashboard {
-	return []dashboard{workloadAvailability(source), nodesAndZones(source), probeAndConfigurationHygiene(source)}
+	return []dashboard{workloadAvailability(source), nodesAndZones(source), probeAndConfigurationHygiene(source), middlewareHealth(source)}
 }
 
 // Generate returns the dashboards that ask the data source, made from their declarations: what Bundled returns, once it is

@@ -157,9 +157,27 @@ func checkIDs(m model, report func(string, ...any)) {
 	}
 }
 
+// checkGrid takes the panels of a closed row by themselves: Grafana moves what is below when somebody opens it.
 func checkGrid(m model, report func(string, ...any)) {
-	taken := map[[2]int]string{}
+	var open []panelModel
+	hidden := map[int]bool{}
+	for _, row := range m.Panels {
+		checkRoom(row.Panels, report)
+		for _, p := range row.Panels {
+			hidden[p.ID] = true
+		}
+	}
 	for _, p := range m.Panels {
+		if !hidden[p.ID] {
+			open = append(open, p)
+		}
+	}
+	checkRoom(open, report)
+}
+
+func checkRoom(panels []panelModel, report func(string, ...any)) {
+	taken := map[[2]int]string{}
+	for _, p := range panels {
 		g := p.GridPos
 		if g.X < 0 || g.Y < 0 || g.W <= 0 || g.H <= 0 || g.X+g.W > 24 {
 			report("panel %q does not fit: %+v", p.Title, g)

@@ -37,6 +37,10 @@ func nodes() subject {
 
 func zones() subject { return subject{[]string{"cluster", "zone"}, []string{"cluster", "zone"}} }
 
+func middlewareTargets() subject {
+	return subject{[]string{"cluster", "middleware", "target"}, []string{"cluster", "middleware", "target"}}
+}
+
 func clusters() subject { return subject{[]string{"cluster"}, []string{"cluster"}} }
 
 // samples selects what the variables choose of a metric, which may have matchers of its own: name{label="value"}.
@@ -44,7 +48,11 @@ func (s subject) samples(metric string) string {
 	name, own, _ := strings.Cut(strings.TrimSuffix(metric, "}"), "{")
 	var matchers []string
 	for _, variable := range s.variables {
-		matchers = append(matchers, fmt.Sprintf(`%s=~"$%s"`, variable, variable))
+		pattern := "$" + variable
+		if variable == "target" {
+			pattern += "(/.+)?" // who selects a group sees its members too, which are GROUP/MEMBER
+		}
+		matchers = append(matchers, fmt.Sprintf(`%s=~"%s"`, variable, pattern))
 	}
 	if own != "" {
 		matchers = append(matchers, own)

@@ -14,6 +14,7 @@ type column struct {
 	colors   object // thresholds; cells are coloured by them or by the mappings
 	link     []object
 	brings   []string // labels that only this query has
+	hidden   bool     // asked for the labels only
 	sparse   bool     // finds nothing while all is well, although others of the table find something
 }
 
@@ -36,6 +37,11 @@ func (c column) colored(colors object) column {
 func (c column) bringing(labels ...string) column {
 	c.brings = labels
 	return c
+}
+
+// bringer is no column: a query that only brings labels, to columns of theirs.
+func bringer(expr string, labels ...string) column {
+	return column{expr: expr, brings: labels, hidden: true}
 }
 
 // sparsely is for a query that finds nothing while all is well.
@@ -67,7 +73,7 @@ func table(id int, title, description, sortBy string, columns ...column) panel {
 			labels = append(labels, c.label)
 		}
 	}
-	order, titles := object{}, object{}
+	order, titles, excluded := object{}, object{}, object{"Time": true, "__name__": true}
 	for i, c := range columns {
 		field := c.label
 		if c.expr != "" {
@@ -77,13 +83,17 @@ func table(id int, title, description, sortBy string, columns ...column) panel {
 			}
 			p.targets = append(p.targets, target{expr: c.expr, instant: true, sparse: c.sparse, labels: slices.Concat(labels, c.brings)})
 		}
+		if c.hidden {
+			excluded[field] = true
+			continue
+		}
 		order[field], titles[field] = i, c.title
 		p.overrides = append(p.overrides, byName(c.title, c.properties()))
 	}
 	p.transformations = []object{
 		{"id": "merge", "options": object{}},
 		{"id": "organize", "options": object{
-			"excludeByName": object{"Time": true, "__name__": true}, "indexByName": order, "renameByName": titles,
+			"excludeByName": excluded, "indexByName": order, "renameByName": titles,
 		}},
 	}
 	return p

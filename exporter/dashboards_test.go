@@ -178,7 +178,7 @@ func declaredFamilies(t *testing.T) map[string]*collectors.Family {
 	}
 	for _, name := range []string{"ALERTS", "ALERTS_FOR_STATE"} {
 		families[name] = &collectors.Family{Name: name, Sparse: true, Labels: []string{
-			"alertname", "alertstate", "severity", "namespace", "workload", "service", "zone", "node", "check",
+			"alertname", "alertstate", "severity", "namespace", "workload", "service", "zone", "node", "check", "middleware", "target",
 		}}
 	}
 	return families
@@ -191,7 +191,7 @@ func undeclared(expr string, families map[string]*collectors.Family) []string {
 	selector := regexp.MustCompile(`\b([a-z]+_[a-z_0-9:]+|ALERTS\w*)\b(?:\{([^}]*)\})?`)
 	matcher := regexp.MustCompile(`([a-z_]+)(?:=~|=|!=|!~)"`)
 	grouping := regexp.MustCompile(`\b(?:by|on) \(([^)]*)\) (?:group_left \(\) )?(\()?`)
-	functions := []string{"max_over_time", "min_over_time", "count_over_time", "avg_over_time"}
+	functions := []string{"max_over_time", "min_over_time", "count_over_time", "avg_over_time", "sum_over_time"}
 	check := func(name, labels string) {
 		for label := range strings.SplitSeq(labels, ", ") {
 			if label != "cluster" && !slices.Contains(families[name].Labels, label) {

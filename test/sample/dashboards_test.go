@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,9 +51,12 @@ stability_check_exempted{check="single_replica",namespace="product",by="annotati
 stability_check_exemptions_refused{namespace="product",workload="audit-log",workload_type="deployment",why="no_reason"} 1
 `
 
-// serveRarities serves the rarities until the test ends and returns the address.
-func serveRarities(t *testing.T) string {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, rarities) }))
+// serveRarities serves the rarities, and middleware on a bad day.
+func serveRarities(t *testing.T) string { return serveText(t, rarities+badDay(t)) }
+
+// serveText serves metrics until the test ends and returns the address.
+func serveText(t *testing.T, text string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }
@@ -191,11 +195,18 @@ func (v view) mustKeepTo(t *testing.T, chosen choice) {
 		for name, values := range chosen {
 			for _, series := range a.result {
 				value, has := series.Metric[model.LabelName(name)]
-				if has && !slices.Contains(values, string(value)) && slices.ContainsFunc(a.board.Templating.List, named(name)) {
+				if has && !slices.ContainsFunc(values, covers(name, string(value))) && slices.ContainsFunc(a.board.Templating.List, named(name)) {
 					t.Errorf("%v shows %s of another %s:\n%s", a, series.Metric, name, a.asked)
 				}
 			}
 		}
+	}
+}
+
+// covers tells whether a chosen value stands for one that is shown: itself, or of a group the members.
+func covers(name, shown string) func(chosen string) bool {
+	return func(chosen string) bool {
+		return chosen == shown || name == "target" && strings.HasPrefix(shown, chosen+"/")
 	}
 }
 
@@ -230,13 +241,16 @@ func TestEveryQueryFindsWhatItsPanelShows(t *testing.T) {
 		all.mustFind(t, true)
 		all.mustShow(t, false)
 	}
-	narrow := choice{"namespace": {"product"}, "workload": {"bill-center"}, "zone": {"zone-c"}, "node": {"k8snode09"}}
+	narrow := choice{"namespace": {"product"}, "workload": {"bill-center"}, "zone": {"zone-c"}, "node": {"k8snode09"},
+		"middleware": {"mysql"}, "target": {"erp-db"}}
 	narrowed := look(t, server, dashboards.Prometheus, narrow)
 	narrowed.mustFind(t, false)
 	narrowed.mustKeepTo(t, narrow)
+	narrowed.wantTargets(t, 2) // the group and its member
 	// An alert's link names the cluster even where there is no such label.
-	linked := look(t, server, dashboards.Prometheus, choice{"cluster": {""}, "namespace": {"product"}, "workload": {"payroll"}})
+	linked := look(t, server, dashboards.Prometheus, choice{"cluster": {""}, "namespace": {"product"}, "workload": {"payroll"}, "target": {"erp-db/b"}})
 	linked.mustFind(t, false)
+	linked.wantTargets(t, 1)
 	if !linked.alarming(t)["Down: Value"] {
 		t.Error("payroll is down, and its page does not say so")
 	}
@@ -244,7 +258,7 @@ func TestEveryQueryFindsWhatItsPanelShows(t *testing.T) {
 
 func TestClustersAreToldApart(t *testing.T) {
 	server := watch(t, map[string][]string{
-		"east": {serve(t, faulty).Addr(), serveRarities(t)}, "west": {serve(t, healthy(t)).Addr()},
+		"east": {serve(t, faulty).Addr(), serveRarities(t)}, "west": {serve(t, healthy(t)).Addr(), serveText(t, goodDay(t))},
 	})
 	all := look(t, server, dashboards.Prometheus, nil)
 	all.mustFind(t, true)
@@ -276,9 +290,9 @@ func TestNothingIsClaimedWithoutAnExporter(t *testing.T) {
 }
 
 func TestVariablesOfferWhatThereIs(t *testing.T) {
-	server := watch(t, map[string][]string{"east": {serve(t, faulty).Addr()}})
+	server := watch(t, map[string][]string{"east": {serve(t, faulty).Addr(), serveRarities(t)}})
 	offered := map[string]string{"cluster": "east", "namespace": "product", "workload": "payroll", "zone": "zone-c", "node": "k8snode09",
-		"category": "interval", "check": "env_unit_suspect"}
+		"category": "interval", "check": "env_unit_suspect", "middleware": "mysql", "target": "erp-db/b"}
 	query := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 	for _, b := range boards(t, dashboards.Prometheus) {
 		for _, v := range b.Templating.List {
