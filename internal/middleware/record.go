@@ -201,7 +201,7 @@ func (r *Recorder) ConsumerLag(group string, messages float64) {
 
 // named adds a number to a list. Of a name that occurs again the numbers are added up, as are those beyond the bound.
 func (r *Recorder) named(fact, name string, value float64, of func(*state.MiddlewareView) *[]state.Measurement) {
-	name = clean(name)
+	name = clean(r.withoutHidden(name))
 	r.change(func(v *state.MiddlewareView) {
 		if !finite(value) {
 			unknown(v, fact, Garbled)
