@@ -16,6 +16,7 @@ import (
 
 	"stability-exporter/collectors"
 	"stability-exporter/internal/checks"
+	"stability-exporter/internal/middleware"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated documentation instead of comparing it")
@@ -27,9 +28,10 @@ func TestGoldenDocumentation(t *testing.T) {
 	}
 	app, _ := newApp(specs)
 	for name, want := range map[string][]byte{
-		"flags.md":   flagsMarkdown(app.Model()),
-		"metrics.md": metricsMarkdown(specs),
-		"checks.md":  checks.DocsMarkdown(checks.All()),
+		"flags.md":      flagsMarkdown(app.Model()),
+		"metrics.md":    metricsMarkdown(specs),
+		"checks.md":     checks.DocsMarkdown(checks.All()),
+		"middleware.md": withGenerated(t, "middleware.md", middleware.DocsMarkdown(middleware.Kinds())),
 	} {
 		path := filepath.Join("..", "docs", name)
 		if *update {
@@ -46,6 +48,22 @@ func TestGoldenDocumentation(t *testing.T) {
 			t.Errorf("docs/%s is not what the code says; run 'go test ./exporter -run Golden -update':\n%s", name, diff)
 		}
 	}
+}
+
+// withGenerated returns a page of docs with what is generated in it replaced.
+func withGenerated(t *testing.T, name string, generated []byte) []byte {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- generated: begin -->\n", "<!-- generated: end -->"
+	before, rest, begins := strings.Cut(string(page), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		t.Fatalf("docs/%s does not say where the generated part begins and ends", name)
+	}
+	return []byte(before + begin + string(generated) + end + after)
 }
 
 // metricsMarkdown is the reference of the collectors' metrics, followed by those of the exporter itself.

@@ -41,6 +41,8 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 	flags.IntVar(&e.scrapes, "scrapes", 200, "scrapes, plain and compressed each")
 	flags.IntVar(&e.events, "events", 5000, "changes of pods")
 	flags.IntVar(&e.rate, "rate", 1000, "changes per second")
+	targets := flags.Int("targets", 0, "measure so many targets of middleware instead, every other one of which hangs")
+	watched := flags.Duration("watched", 2*time.Minute, "for how long they are watched")
 	flags.StringVar(&e.profile, "profile", "", "folder for Go profiles of the exporter")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,6 +59,9 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 	binary, err := buildExporter(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if *targets > 0 {
+		return measureTargets(ctx, binary, dir, *targets, *watched, stdout)
 	}
 	var results []*result
 	partial := 0

@@ -52,8 +52,13 @@ func startExporter(ctx context.Context, binary, dir, server string) (*process, e
 	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write the kubeconfig: %w", err)
 	}
+	return launchExporter(ctx, binary, "--kubeconfig="+kubeconfig)
+}
+
+// launchExporter starts the exporter with a flag and waits until it listens.
+func launchExporter(ctx context.Context, binary, flag string) (*process, error) {
 	p := &process{log: newLogReader(), exited: make(chan struct{}), started: time.Now()}
-	p.cmd = exec.CommandContext(ctx, binary, "--kubeconfig="+kubeconfig, "--web.listen-address=127.0.0.1:0", "--web.enable-pprof")
+	p.cmd = exec.CommandContext(ctx, binary, flag, "--web.listen-address=127.0.0.1:0", "--web.enable-pprof")
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the exporter's log: %w", err)
