@@ -91,7 +91,7 @@ func wantTold(t *testing.T, kind Kind, v *state.MiddlewareView, without ...strin
 	}
 	for family, list := range map[string][]state.Measurement{
 		"members": v.Members, "saturation_ratio": v.Saturation, "alarm": v.Alarms, "partitions": v.Partitions, "fact": v.Facts,
-		"queue_messages": v.QueueMessages, "queue_consumers": v.QueueConsumers, "expiry_timestamp_seconds": v.Expiry,
+		"queue_messages": v.QueueMessages, "queue_consumers": v.QueueConsumers, "consumer_lag": v.ConsumerLag, "expiry_timestamp_seconds": v.Expiry,
 	} {
 		for _, m := range list {
 			told[family+"{"+m.Name+"}"] = true
