@@ -369,7 +369,7 @@ func TestKafkaQuorum(t *testing.T) {
 				c.answer.SetVersion(request.GetVersion())
 				return c.answer, nil, true
 			})
-			v := askKafka(t, fake, func(t *Target) { t.Timeout = 3 * time.Second })
+			v := askKafka(t, fake, func(t *Target) { t.Timeout = 4 * time.Second })
 			wantUp(t, v, c.want...)
 			if c.unknown != "" {
 				wantUnknown(t, v, "fact{controllers}", c.unknown)
