@@ -15,7 +15,7 @@ func Group(members []*Target, views []*state.MiddlewareView) *state.MiddlewareVi
 	first := members[0]
 	r := &Recorder{}
 	r.view.Kind, r.view.Target = first.Kind.Name, first.Group
-	n := answering(views)
+	n := membersUp(views)
 	switch {
 	case n == 0: // nothing is known of them together but why nobody answers
 		for _, v := range views {
@@ -41,8 +41,8 @@ func Group(members []*Target, views []*state.MiddlewareView) *state.MiddlewareVi
 	return r.finish()
 }
 
-// answering counts the members that do.
-func answering(views []*state.MiddlewareView) int {
+// membersUp counts the members that do.
+func membersUp(views []*state.MiddlewareView) int {
 	n := 0
 	for _, v := range views {
 		if v.Up {
