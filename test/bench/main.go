@@ -63,6 +63,11 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 	if *targets > 0 {
 		return measureTargets(ctx, binary, dir, *targets, *watched, stdout)
 	}
+	return measureAll(ctx, binary, scenarios, e, *page, stdout, progress)
+}
+
+// measureAll measures scenarios one after another and prints the table, or writes it into a page.
+func measureAll(ctx context.Context, binary string, scenarios []scenario, e effort, page string, stdout, progress io.Writer) error {
 	var results []*result
 	partial := 0
 	for _, s := range scenarios {
@@ -76,13 +81,13 @@ func bench(ctx context.Context, args []string, stdout, progress io.Writer) error
 		for _, what := range slices.Compact(all) {
 			fmt.Fprintln(progress, "partial answer:", what)
 		}
-		if *page != "" { // after each scenario: the large ones take minutes
-			if err := writeTable(*page, table(results)); err != nil {
+		if page != "" { // after each scenario: the large ones take minutes
+			if err := writeTable(page, table(results)); err != nil {
 				return err
 			}
 		}
 	}
-	if *page == "" {
+	if page == "" {
 		fmt.Fprint(stdout, table(results))
 	}
 	if partial > 0 {

@@ -192,7 +192,8 @@ func scrapeTargets(ctx context.Context, p *process) (*targetsScrape, error) {
 	}
 	for _, up := range m.Select("stability_middleware_up") {
 		if hangs := strings.HasPrefix(up.Labels["target"], "hangs"); hangs == (up.Value == 1) {
-			return nil, fmt.Errorf("%s is told to be up: %v", up.Labels["target"], up.Value)
+			return nil, fmt.Errorf("%s is told to be up: %v, because of %v", up.Labels["target"], up.Value,
+				m.Select("stability_middleware_problem", "target", up.Labels["target"]))
 		}
 	}
 	return scrape, nil
