@@ -100,6 +100,11 @@ func (m *mongoProbe) tellSet(role string, status bson) {
 		m.Problem(NoLeader, "no member of the set is the primary")
 	}
 	m.membership(serving, len(members))
+	if itself.state == mongoPrimary && role != "primary" { // it catches up with what its predecessor took, or has stepped down just now
+		role = "primary"
+		m.Role(role)
+		m.Problem(NotWritable, "it is the primary of the set and takes no writes")
+	}
 	m.tellState(role, itself)
 	if role == "replica" {
 		m.tellLag(itself, newest, led)

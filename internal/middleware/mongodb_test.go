@@ -68,6 +68,8 @@ func mongoCases() []mongoCase {
 	return []mongoCase{
 		{name: "secondary", role: "replica", writable: state.False, link: state.True, without: replicaOnly[2:]},
 		{name: "primary", answers: map[string]string{"hello": primary, "replSetGetStatus": isPrimary}, role: "primary", writable: state.True, without: replicaOnly},
+		{name: "primary that takes no writes yet", answers: map[string]string{"hello": neither, "replSetGetStatus": isPrimary}, role: "primary", writable: state.False,
+			want: []Reason{NotWritable}, without: replicaOnly},
 		{name: "secondary of an old version", answers: map[string]string{"hello": "", "isMaster": replaced(mongoSecondaryHello, "isWritablePrimary", "ismaster"),
 			"replSetGetStatus": replaced(mongoStatusText, "syncSourceHost", "syncingTo", `"majorityVoteCount":2,`, "")}, role: "replica", writable: state.False, link: state.True, without: replicaOnly[2:]},
 		{name: "two of three are down: who is left still answers", answers: map[string]string{"hello": nobody, "replSetGetStatus": lost(slices.Concat(aDown, cDown)...)},
