@@ -35,6 +35,8 @@ type exchange struct {
 	session Secret
 	// anonymous sends neither.
 	anonymous bool
+	// form says that the body is a form instead of JSON.
+	form bool
 }
 
 // request asks the target over HTTP: path is appended to its address, which may be a URL or host:port.
@@ -86,7 +88,10 @@ func (p *Probe) newRequest(ctx context.Context, e exchange) (*http.Request, erro
 	if err != nil {
 		return nil, fail(Protocol, "cannot make a request of the address")
 	}
-	if e.body != "" {
+	switch {
+	case e.form:
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case e.body != "":
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if e.host != "" {

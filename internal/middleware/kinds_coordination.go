@@ -3,5 +3,5 @@
 package middleware
 
 func coordinationKinds() []Kind {
-	return []Kind{etcdKind(), zookeeperKind(), elasticsearchKind(), opensearchKind()}
+	return []Kind{etcdKind(), zookeeperKind(), elasticsearchKind(), opensearchKind(), nacosKind()}
 }

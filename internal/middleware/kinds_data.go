@@ -2,4 +2,6 @@
 
 package middleware
 
-func dataKinds() []Kind { return []Kind{redisKind(), sentinelKind(), mysqlKind(), postgresKind()} }
+func dataKinds() []Kind {
+	return []Kind{redisKind(), sentinelKind(), mysqlKind(), postgresKind(), mongodbKind()}
+}

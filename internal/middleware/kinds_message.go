@@ -2,4 +2,4 @@
 
 package middleware
 
-func messageKinds() []Kind { return []Kind{rabbitmqKind(), kafkaKind()} }
+func messageKinds() []Kind { return []Kind{rabbitmqKind(), kafkaKind(), rocketmqKind()} }

@@ -3,6 +3,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,11 +21,12 @@ func mysqlKind() Kind {
 		Options: []Option{
 			{Name: "proxy", Type: Flag, Help: "it is a proxy in front of several servers (DRDS, PolarDB-X, ProxySQL, dble): variables and replication are those of any " +
 				"of them and are not judged; proxies that tell what they are are found out"},
+			{Name: "database", Type: Text, Help: "the database to log in to, without which some proxies answer nothing"},
 			{Name: "writable_replica", Type: Flag, Help: "a replica may take writes, as two primaries that replicate each other do"},
 		},
 		Facts: []string{
 			"role", "writable", "replication_link_up", "replication_lag_seconds", "members{healthy}", "members_expected", "saturation_ratio{connections}",
-			"fact{replication_channels}", "fact{replication_channels_broken}", "fact{rejected_connections}", "fact{datasources}",
+			"fact{replication_channels}", "fact{replication_channels_broken}", "fact{rejected_connections}", "fact{datasources}", "saturation_ratio{backend_connections}",
 		},
 		Verified: Verification{
 			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of MySQL 8.4 and MariaDB 10.11; DRDS, PolarDB and Galera likewise"},
@@ -41,6 +43,8 @@ type mysqlProbe struct {
 	variables map[string]string
 	status    map[string]string
 	mariadb   bool
+	// Why there are no variables or no status; empty when there are.
+	whyNoVariables, whyNoStatus Why
 }
 
 func probeMySQL(ctx context.Context, p *Probe) error {
@@ -52,50 +56,23 @@ func probeMySQL(ctx context.Context, p *Probe) error {
 	_, err = c.query("SELECT 1")
 	var said *sqlError
 	if err != nil && !(errors.As(err, &said) && said.code == 1047) { // a Galera node without quorum answers SHOW only
-		return err
+		return c.cannotAnswer(err)
 	}
 	p.Up()
 	m := mysqlProbe{Probe: p, conn: c, mariadb: strings.Contains(strings.ToLower(c.version), "mariadb")}
-	if p.OptionFlag("proxy") || m.isProxy() {
+	if p.OptionFlag("proxy") || c.isProxy() {
 		return m.tellProxy()
 	}
-	if m.variables, err = m.named("SHOW GLOBAL VARIABLES", "read_only", "super_read_only", "innodb_read_only", "max_connections", "wsrep_on",
+	if m.variables, m.whyNoVariables, err = m.named("SHOW GLOBAL VARIABLES", "read_only", "super_read_only", "innodb_read_only", "max_connections", "wsrep_on",
 		"group_replication_group_name", "server_uuid"); err != nil {
 		return err
 	}
-	if m.status, err = m.named("SHOW GLOBAL STATUS", "Threads_connected", "Connection_errors_max_connections", "Slaves_connected", "wsrep_cluster_status",
+	if m.status, m.whyNoStatus, err = m.named("SHOW GLOBAL STATUS", "Threads_connected", "Connection_errors_max_connections", "Slaves_connected", "wsrep_cluster_status",
 		"wsrep_ready", "wsrep_local_state_comment", "wsrep_cluster_size"); err != nil {
 		return err
 	}
 	m.tellLoad()
 	return m.tellRole()
-}
-
-// isProxy recognises proxies by the version they show.
-func (m *mysqlProbe) isProxy() bool {
-	version := strings.ToLower(m.conn.version)
-	for _, mark := range []string{"tddl", "drds", "polardb-x", "polarx", "dble", "proxysql", "mycat", "shardingsphere"} {
-		if strings.Contains(version, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-// tellProxy asks for no more than that the proxy and a server behind it answer, and how many servers it knows.
-func (m *mysqlProbe) tellProxy() error {
-	for _, fact := range []string{"role", "writable", "replication_link_up", "replication_lag_seconds", "saturation_ratio{connections}"} {
-		m.Unknown(fact, Unsupported)
-	}
-	rows, err := m.conn.query("SHOW DATASOURCES")
-	if why, said := whySQL(err); said {
-		m.Unknown("fact{datasources}", why)
-		return nil
-	}
-	if err == nil {
-		m.Fact("datasources", float64(len(rows)))
-	}
-	return err
 }
 
 // whySQL tells why a server refused a statement; said is false when it did not, or when the connection broke.
@@ -111,20 +88,20 @@ func whySQL(err error) (why Why, said bool) {
 	return Unsupported, true
 }
 
-// named asks for a few variables by their names; a server that refuses tells none of them.
-func (m *mysqlProbe) named(statement string, names ...string) (map[string]string, error) {
+// named asks for a few variables by their names; a server that refuses tells none of them, and why says why.
+func (m *mysqlProbe) named(statement string, names ...string) (values map[string]string, why Why, err error) {
 	rows, err := m.conn.query(fmt.Sprintf("%s WHERE Variable_name IN ('%s')", statement, strings.Join(names, "','")))
-	if _, said := whySQL(err); said {
-		return nil, nil
+	if why, said := whySQL(err); said {
+		return nil, why, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	values := map[string]string{}
+	values = map[string]string{}
 	for _, row := range rows {
 		values[strings.ToLower(row["variable_name"])] = row["value"]
 	}
-	return values, nil
+	return values, "", nil
 }
 
 func (m *mysqlProbe) number(of map[string]string, name string) (float64, bool) {
@@ -138,12 +115,12 @@ func (m *mysqlProbe) tellLoad() {
 	if ok && okToo {
 		m.Saturation("connections", max(0, connected-1), limit) // one is ours
 	} else {
-		m.Unknown("saturation_ratio{connections}", Unsupported)
+		m.Unknown("saturation_ratio{connections}", cmp.Or(m.whyNoStatus, m.whyNoVariables, Unsupported))
 	}
 	if n, ok := m.number(m.status, "connection_errors_max_connections"); ok {
 		m.Fact("rejected_connections", n)
 	} else {
-		m.Unknown("fact{rejected_connections}", Unsupported)
+		m.Unknown("fact{rejected_connections}", cmp.Or(m.whyNoStatus, Unsupported))
 	}
 }
 
@@ -166,8 +143,7 @@ func (m *mysqlProbe) tellRole() error {
 	if len(channels) > 0 {
 		m.tellChannels(channels)
 	} else if role == "replica" {
-		m.Unknown("replication_link_up", Unsupported)
-		m.Unknown("replication_lag_seconds", Unsupported)
+		m.channelsUnknown(Unsupported)
 	}
 	takes := true
 	switch {
@@ -195,7 +171,7 @@ func (m *mysqlProbe) tellWritable(role string, takes bool) {
 	readOnly, ok := m.variables["read_only"]
 	switch locked := on(readOnly) || on(m.variables["super_read_only"]) || on(m.variables["innodb_read_only"]); {
 	case !ok:
-		m.Unknown("writable", Unsupported)
+		m.Unknown("writable", cmp.Or(m.whyNoVariables, Unsupported))
 	case locked && (role == "primary" || role == "standalone"):
 		m.Writable(false)
 		m.Problem(NotWritable, "it is %s and read_only", role)

@@ -30,6 +30,9 @@ func (c *mysqlConn) authenticate(g greeting, capabilities uint32, username strin
 	b := append(sqlPreface(capabilities), username...)
 	b = append(b, 0, byte(len(proof)))
 	b = append(b, proof...)
+	if capabilities&sqlWithDatabase != 0 {
+		b = append(append(b, c.p.Option("database")...), 0)
+	}
 	if capabilities&sqlPluginAuth != 0 {
 		b = append(append(b, g.plugin...), 0)
 	}

@@ -25,15 +25,19 @@ func (m *mysqlProbe) channels() (channels []sqlRow, known bool, err error) {
 		case !said:
 			return nil, false, err
 		case why == NoPermission:
-			m.Unknown("replication_link_up", NoPermission)
-			m.Unknown("replication_lag_seconds", NoPermission)
+			m.channelsUnknown(NoPermission)
 			m.Problem(Permission, "whether it replicates may not be asked: grant REPLICATION CLIENT, with MariaDB SLAVE MONITOR")
 			return nil, false, nil
 		}
 	}
-	m.Unknown("replication_link_up", Unsupported)
-	m.Unknown("replication_lag_seconds", Unsupported)
+	m.channelsUnknown(Unsupported)
 	return nil, false, nil
+}
+
+func (m *mysqlProbe) channelsUnknown(why Why) {
+	for _, fact := range []string{"replication_link_up", "replication_lag_seconds", "fact{replication_channels}", "fact{replication_channels_broken}"} {
+		m.Unknown(fact, why)
+	}
 }
 
 // ownChannels leaves out the channels that belong to group replication, which is judged by its members.

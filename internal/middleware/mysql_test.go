@@ -308,30 +308,6 @@ func TestMySQLProofs(t *testing.T) {
 	}
 }
 
-func TestMySQLProxies(t *testing.T) {
-	for name, c := range map[string]struct {
-		version string
-		change  func(*Target)
-		answer  sqlAnswer
-		nodes   float64
-	}{
-		"DRDS":         {"5.6.29-TDDL-5.4.12", withGroup, sqlAnswer{columns: []string{"ID", "NAME"}, rows: [][]string{{"0", "a"}, {"1", "b"}}}, 2},
-		"by an option": {"8.0.30", withOption("proxy", "true"), sqlAnswer{code: 1064}, -1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server := fakeMySQL{version: c.version, answers: map[string]sqlAnswer{"SHOW DATASOURCES": c.answer}}
-			v := Run(t.Context(), targetOf(t, "mysql", server.listen(t), c.change), nil)
-			wantUp(t, v)
-			wantUnknown(t, v, "writable", Unsupported)
-			if got := measured(v.Facts, "datasources"); got != c.nodes {
-				t.Errorf("%v datasources", got)
-			}
-		})
-	}
-	broken := fakeMySQL{version: "5.6.29-TDDL-5.4.12", answers: map[string]sqlAnswer{"SELECT 1": {code: 4006}}}
-	wantProblem(t, Run(t.Context(), targetOf(t, "mysql", broken.listen(t)), nil), Protocol)
-}
-
 func FuzzMySQL(f *testing.F) {
 	f.Add([]byte("\x0a8.0.30\x00\x01\x00\x00\x00abcdefgh\x00\xff\xf7\x2d\x02\x00\xff\xc7\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00abcdefghijkl\x00native\x00"), []byte("\x01|\x03def\x00\x00\x00\x01a|\xfe\x00\x00\x02\x00|\x01x|\xfe\x00\x00\x02\x00"))
 	f.Fuzz(func(t *testing.T, first, answer []byte) {

@@ -24,6 +24,7 @@ const (
 // Capabilities of the protocol, version 10.
 const (
 	sqlLongFlag     = 0x4
+	sqlWithDatabase = 0x8
 	sqlProtocol41   = 0x200
 	sqlSSL          = 0x800
 	sqlTransactions = 0x2000
@@ -103,6 +104,9 @@ func (c *mysqlConn) login(ctx context.Context, username string, password Secret)
 	}
 	c.version = g.version
 	capabilities := uint32(sqlLongFlag | sqlProtocol41 | sqlTransactions | sqlSecure | sqlPluginAuth | sqlConnectAttrs)
+	if c.p.Option("database") != "" {
+		capabilities |= sqlWithDatabase
+	}
 	capabilities &= g.capabilities
 	if c.p.Target.TLS.Enabled {
 		if g.capabilities&sqlSSL == 0 {
