@@ -37,8 +37,11 @@ func answering() map[string]map[string]string {
 	}
 }
 
+// hangsUp reports whether servers of a kind end the connection after an answer.
+func hangsUp(kind string) bool { return kind == "http" || kind == "zookeeper" }
+
 // serveLines answers connections line by line; with nil it never says anything.
-func serveLines(answers map[string]string) (net.Listener, error) {
+func serveLines(answers map[string]string, hangUp bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
@@ -49,13 +52,13 @@ func serveLines(answers map[string]string) (net.Listener, error) {
 			if err != nil {
 				return
 			}
-			go answerLines(conn, answers)
+			go answerLines(conn, answers, hangUp)
 		}
 	}()
 	return l, nil
 }
 
-func answerLines(conn net.Conn, answers map[string]string) {
+func answerLines(conn net.Conn, answers map[string]string, hangUp bool) {
 	defer conn.Close()
 	if answers == nil {
 		_, _ = io.Copy(io.Discard, conn) // until the other end gives up
@@ -71,7 +74,9 @@ func answerLines(conn net.Conn, answers map[string]string) {
 		line = append(line, b)
 		for begin, answer := range answers {
 			if string(line) == begin {
-				_, _ = io.WriteString(conn, answer)
+				if _, err := io.WriteString(conn, answer); err != nil || hangUp {
+					return
+				}
 			}
 		}
 		if b == '\n' || len(line) == cap(line) {
@@ -150,7 +155,7 @@ func configureTargets(dir string, n int) (config string, end func(), err error) 
 			name, answers = fmt.Sprintf("hangs-%d", i), nil
 			kind = kinds[i/2%(len(kinds)-1)] // tcp is content with a connection
 		}
-		l, err := serveLines(answers)
+		l, err := serveLines(answers, hangsUp(kind))
 		if err != nil {
 			return "", end, err
 		}
