@@ -266,6 +266,22 @@ func TestAnnotationAndRuleGoTogether(t *testing.T) {
 	}
 }
 
+func TestImages(t *testing.T) {
+	for _, c := range []struct {
+		pattern, repository, tag string
+		want                     bool
+	}{
+		{"redis", "redis", "7", true}, {"redis", "bitnami/redis", "7", true}, {"redis", "bitnami/redis-exporter", "7", false},
+		{"bitnami/redis", "bitnami/redis", "7", true}, {"bitnami/redis", "redis", "7", false}, {"*/redis", "redis", "", true},
+		{"*/redis*", "elastic/redis-stack", "", true}, {"redis:7*", "bitnami/redis", "7.2", true}, {"redis:7*", "redis", "6", false},
+		{"*/redis:7", "redis", "7", true}, {"*", "redis", "", true}, {"*", "", "", false}, {"registry:5000/*", "a/redis", "", false},
+	} {
+		if got := imageFits(c.pattern, state.Image{Repository: state.Sym(c.repository), Tag: state.Sym(c.tag)}); got != c.want {
+			t.Errorf("imageFits(%q, %s:%s) = %v", c.pattern, c.repository, c.tag, got)
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	for _, c := range []struct {
 		pattern, text string

@@ -16,8 +16,8 @@ type Rule struct {
 	Name      string // label app.kubernetes.io/name of the Service
 	Component string // label app.kubernetes.io/component
 	PortName  string // a port of the Service or of a container behind it; that port is asked then
-	// Image is the repository of a container's image without its registry: bitnami/redis. A pattern without a slash is for the last part alone, and
-	// one with a colon for the tag as well.
+	// Image is the repository of a container's image without its registry: bitnami/redis. A pattern without a slash may also fit the last part
+	// alone, and one with a colon in its last part is for the tag as well.
 	Image     string
 	Namespace string
 	// Template is how they are asked; without a name and an address. Its kind is never nil.
@@ -125,13 +125,21 @@ func (r *Rule) fitsImage(s *state.MiddlewareService) bool {
 	return false
 }
 
+// imageFits leaves room for a registry in front of the repository, of which the model knows nothing: */redis is also for redis.
 func imageFits(pattern string, image state.Image) bool {
 	repository := image.Repository.String()
-	pattern, tag, tagged := strings.Cut(pattern, ":")
-	if repository == "" || tagged && !fits(tag, image.Tag.String()) {
+	if repository == "" {
 		return false
 	}
-	return fits(pattern, repository) || !strings.Contains(pattern, "/") && fits(pattern, repository[strings.LastIndexByte(repository, '/')+1:])
+	last := strings.LastIndexByte(pattern, '/') + 1
+	if name, tag, tagged := strings.Cut(pattern[last:], ":"); tagged {
+		if !fits(tag, image.Tag.String()) {
+			return false
+		}
+		pattern = pattern[:last] + name
+	}
+	return fits(pattern, repository) || fits(pattern, "/"+repository) ||
+		last == 0 && fits(pattern, repository[strings.LastIndexByte(repository, '/')+1:])
 }
 
 // fits reports whether a text fits a pattern from its first to its last character: * stands for any characters, ? for one of them.

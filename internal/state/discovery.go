@@ -58,13 +58,11 @@ func (s *Store) MiddlewareServices(wanted func(*MiddlewareService) bool) ([]Midd
 	}
 	b := behind{
 		relations: setupBuilder{store: s, namespaces: map[Symbol]*selecting{}},
-		wanted:    map[*Service]*MiddlewareService{}, namespaces: map[Symbol]bool{}, selecting: map[labelsIn][]*MiddlewareService{},
+		wanted:    map[*Service]*MiddlewareService{}, first: map[Symbol]map[string]map[string]bool{},
 	}
 	b.choose(wanted)
 	for _, e := range s.sortedEntities() {
-		if b.namespaces[e.ref.Namespace] {
-			b.addMembers(e)
-		}
+		b.addMembers(e)
 	}
 	services := make([]MiddlewareService, 0, len(b.wanted))
 	for _, m := range b.wanted {
@@ -79,15 +77,10 @@ func (s *Store) MiddlewareServices(wanted func(*MiddlewareService) bool) ([]Midd
 
 // behind finds what stands behind Services.
 type behind struct {
-	relations  setupBuilder
-	wanted     map[*Service]*MiddlewareService
-	namespaces map[Symbol]bool                   // of those
-	selecting  map[labelsIn][]*MiddlewareService // which of them select pods with such labels
-}
-
-type labelsIn struct {
-	namespace Symbol
-	labels    Labels
+	relations setupBuilder
+	wanted    map[*Service]*MiddlewareService
+	// first are the values that wanted Services want of the label which they want first, by namespace and key. Most pods are told by it to be of none.
+	first map[Symbol]map[string]map[string]bool
 }
 
 // choose finds the workloads of every Service and asks which Services are wanted.
@@ -118,9 +111,27 @@ func (b *behind) choose(wanted func(*MiddlewareService) bool) {
 			m.Probing = *svc.Probing
 		}
 		if wanted(m) {
-			b.wanted[svc], b.namespaces[svc.Namespace] = m, true
+			b.want(svc, m)
 		}
 	}
+}
+
+func (b *behind) want(svc *Service, m *MiddlewareService) {
+	b.wanted[svc] = m
+	pair, ok := svc.Selector.first()
+	if !ok {
+		return
+	}
+	values := b.first[svc.Namespace]
+	if values == nil {
+		values = map[string]map[string]bool{}
+		b.first[svc.Namespace] = values
+	}
+	key := pair.key.String()
+	if values[key] == nil {
+		values[key] = map[string]bool{}
+	}
+	values[key][pair.value.String()] = true
 }
 
 // servicesOf returns the Services of a namespace that select the labels.
@@ -137,29 +148,32 @@ func (b *behind) servicesOf(namespace Symbol, labels Labels) []*Service {
 	return selecting
 }
 
-// addMembers adds the pods of a workload to the wanted Services that select them. Those of one template mostly have the same labels.
+// addMembers adds the pods of a workload to the wanted Services that select them.
 func (b *behind) addMembers(e *entity) {
+	values := b.first[e.ref.Namespace]
 	for _, p := range e.pods {
-		if p.Phase == PhaseSucceeded || p.Phase == PhaseFailed || p.Owner.Kind.String() == "Job" {
+		if !anyOf(values, p.Labels) || p.Phase == PhaseSucceeded || p.Phase == PhaseFailed || p.Owner.Kind.String() == "Job" {
 			continue
 		}
-		key := labelsIn{e.ref.Namespace, p.Labels}
-		services, known := b.selecting[key]
-		if !known {
-			for _, svc := range b.servicesOf(key.namespace, key.labels) {
-				if m := b.wanted[svc]; m != nil {
-					services = append(services, m)
-				}
+		for _, svc := range b.servicesOf(e.ref.Namespace, p.Labels) {
+			if m := b.wanted[svc]; m != nil {
+				m.Members = append(m.Members, MiddlewareMember{
+					Pod: p.Name, Node: p.Node.String(), UID: p.UID, Created: p.Created, Leaving: p.Deleted != 0,
+					Replica: p.Owner.Kind.String() == "ReplicaSet", Workload: e.ref, Template: p.templateIn(e), Address: p.Address,
+				})
 			}
-			b.selecting[key] = services
-		}
-		for _, m := range services {
-			m.Members = append(m.Members, MiddlewareMember{
-				Pod: p.Name, Node: p.Node.String(), UID: p.UID, Created: p.Created, Leaving: p.Deleted != 0,
-				Replica: p.Owner.Kind.String() == "ReplicaSet", Workload: e.ref, Template: p.templateIn(e), Address: p.Address,
-			})
 		}
 	}
+}
+
+// anyOf reports whether one of the labels has one of the values.
+func anyOf(values map[string]map[string]bool, labels Labels) bool {
+	for key, wanted := range values {
+		if value, set := labels.Get(key); set && wanted[value] {
+			return true
+		}
+	}
+	return false
 }
 
 // currentTemplate is the one that the workload wants; of the ReplicaSets of a foreign controller the newest tells. It is nil when there is none.
