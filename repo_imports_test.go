@@ -60,6 +60,8 @@ func limited() []struct {
 			[]string{"net", "os", "log", "io/ioutil", "testing"}, "what somebody wrote is read from texts, not from files"},
 		{"internal/checks", []string{"std", "net/netip", module + "/internal/state", module + "/internal/settings"},
 			[]string{"net", "os", "log", "io/ioutil", "testing"}, "checks are pure functions of what they are shown"},
+		{"internal/discovery", []string{"std", "net", "net/netip", module + "/internal/state", module + "/internal/middleware"},
+			[]string{"os", "log", "io/ioutil", "testing"}, "what is found is arithmetic on what is known of the cluster"},
 		{"collectors", []string{"std", module + "/internal/state", module + "/internal/checks", "github.com/prometheus/client_golang", "github.com/go-kit/log"},
 			[]string{"net", "os", "log", "io/ioutil", "testing"}, "collectors are pure functions of a snapshot and do no input or output"},
 		{".", []string{"os", module + "/exporter"}, nil, "main hands over to package exporter and does nothing else"},

@@ -30,6 +30,9 @@ func convertPod(p *corev1.Pod, options convertOptions) *state.Pod {
 		RestartNever:  p.Spec.RestartPolicy == corev1.RestartPolicyNever,
 		Containers:    containers(p),
 	}
+	if options.Middleware {
+		pod.Address = address(p.Status.PodIP)
+	}
 	for i := range p.Status.Conditions {
 		podCondition(pod, &p.Status.Conditions[i])
 	}

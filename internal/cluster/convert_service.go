@@ -15,7 +15,7 @@ import (
 // unreadyAnnotation is what publishNotReadyAddresses was before it was a field.
 const unreadyAnnotation = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 
-func convertService(s *corev1.Service, _ convertOptions) *state.Service {
+func convertService(s *corev1.Service, options convertOptions) *state.Service {
 	service := &state.Service{
 		Meta:            identity(s),
 		Portless:        len(s.Spec.Ports) == 0,
@@ -26,6 +26,9 @@ func convertService(s *corev1.Service, _ convertOptions) *state.Service {
 	}
 	if tolerates, err := strconv.ParseBool(s.Annotations[unreadyAnnotation]); err == nil && tolerates {
 		service.PublishNotReady = true
+	}
+	if options.Middleware {
+		service.Probing = probing(s)
 	}
 	if s.Spec.Type != corev1.ServiceTypeExternalName {
 		service.Selector = state.SelectorFromMap(s.Spec.Selector)

@@ -84,6 +84,9 @@ func convertStatefulSet(d *appsv1.StatefulSet, options convertOptions) *state.Wo
 		w.MaxUnavailable = intOrPercent(rolling.MaxUnavailable, state.IntOrPercent{Value: 1})
 		w.Partition = count(deref(rolling.Partition, 0))
 	}
+	if d.Spec.Ordinals != nil {
+		w.FirstOrdinal = count(d.Spec.Ordinals.Start)
+	}
 
 	s := &d.Status
 	w.ObservedGeneration = s.ObservedGeneration

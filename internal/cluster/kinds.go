@@ -61,6 +61,8 @@ type convertOptions struct {
 	Live bool
 	// WorkloadLabels are the keys of the object labels that become state.Workload.Info.
 	WorkloadLabels []string
+	// Middleware says that what the discovery of middleware needs is kept: the addresses of pods and what Services tell of themselves.
+	Middleware bool
 	// Document is the JSON of a plain manifest, with the fields that the API server would drop.
 	Document string
 }

@@ -35,6 +35,8 @@ type LiveOptions struct {
 	Events bool
 	// WorkloadLabels are the keys of the object labels that are kept of workloads.
 	WorkloadLabels []string
+	// Middleware says that the store is asked for MiddlewareServices; what these need is not kept otherwise.
+	Middleware bool
 	// LeasePoll is the interval at which leases are read; zero means 10 seconds.
 	LeasePoll time.Duration
 	// Collectors names the collectors that a kind serves, for the log line that says what a missing permission costs;
@@ -246,5 +248,5 @@ func (l *Live) fieldSelector(scope state.Scope) string {
 }
 
 func (l *Live) convertOptions() convertOptions {
-	return convertOptions{Live: true, WorkloadLabels: l.options.WorkloadLabels}
+	return convertOptions{Live: true, WorkloadLabels: l.options.WorkloadLabels, Middleware: l.options.Middleware}
 }

@@ -37,6 +37,8 @@ type ManifestOptions struct {
 	Kinds state.Kinds
 	// WorkloadLabels are the keys of the object labels that become state.Workload.Info.
 	WorkloadLabels []string
+	// Middleware says that the store is asked for MiddlewareServices; what these need is not kept otherwise.
+	Middleware bool
 	// Namespaces limits what is put to these namespaces, ExcludeNamespaces leaves some out; cluster-wide kinds and the
 	// leases of the control plane always stay.
 	Namespaces, ExcludeNamespaces []string

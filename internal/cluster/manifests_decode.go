@@ -277,7 +277,7 @@ func (f *fileReader) decode(row kind, self typeMeta, text []byte) error {
 
 // put converts a decoded object and keeps it unless the picture holds a newer one.
 func (f *fileReader) put(row kind, decoded runtime.Object, o metav1.Object, text []byte) {
-	options := convertOptions{WorkloadLabels: f.options.WorkloadLabels}
+	options := convertOptions{WorkloadLabels: f.options.WorkloadLabels, Middleware: f.options.Middleware}
 	if o.GetUID() == "" { // a plain manifest; the same object has the same identity in every reading
 		o.SetUID(types.UID(row.Name + "/" + o.GetNamespace() + "/" + o.GetName()))
 		if bytes.Contains(text, []byte(`Probe"`)) {

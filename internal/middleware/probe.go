@@ -41,6 +41,10 @@ func Run(ctx context.Context, t *Target, now func() time.Time) *state.Middleware
 	defer cancel()
 	p := &Probe{Recorder: &Recorder{}, Target: t, now: now}
 	p.view.Kind, p.view.Target, p.view.Group, p.view.ProbedAt = t.Kind.Name, t.Name, t.Group, state.At(now())
+	if t.Absent != "" {
+		p.conclude(fail(Refused, "%s", t.Absent))
+		return p.finish()
+	}
 	done := make(chan error, 1)
 	go func() { done <- p.ask(ctx) }()
 	var err error

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -271,4 +272,13 @@ func TestEndlessAnswers(t *testing.T) {
 
 func pemOf(certificate []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+}
+
+func TestAnAbsentServerIsDown(t *testing.T) {
+	target := polled("redis-2", func(context.Context, *Probe) error { t.Error("somebody is asked"); return nil })
+	target.Absent = "there is no pod redis-2"
+	v := Run(t.Context(), target, nil)
+	if want := []state.MiddlewareProblem{{Reason: string(Refused), Detail: "there is no pod redis-2"}}; v.Up || !slices.Equal(v.Problems, want) {
+		t.Errorf("up %v, problems %v", v.Up, v.Problems)
+	}
 }

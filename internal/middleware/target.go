@@ -24,6 +24,8 @@ type Target struct {
 	Timeout  time.Duration // of one probe
 	// Policy decides which addresses may be dialled.
 	Policy Policy
+	// Absent says why there is nothing to ask although there should be, as of a pod that is gone. Such a target is down; empty for all others.
+	Absent string
 }
 
 // Limits say from where on something is a problem; zero means the default of the kind.

@@ -67,6 +67,7 @@ type Workload struct {
 	MaxUnavailable   IntOrPercent
 	MaxSurge         IntOrPercent
 	Partition        int32         // StatefulSets
+	FirstOrdinal     int32         // StatefulSets: spec.ordinals.start
 	MinReady         time.Duration // minReadySeconds
 	ProgressDeadline time.Duration // Deployments; zero when there is none (MaxInt32)
 	TerminationGrace time.Duration // of the pod template
@@ -173,6 +174,18 @@ type Service struct {
 	PublishNotReady bool // publishNotReadyAddresses
 	Ports           []ServicePort
 	Ignore          Ignore
+	Probing         *Probing // nil when it tells nothing of itself, or discovery of middleware is off
+}
+
+// Probing is what a Service tells of itself for the discovery of middleware, as it is written; what is not written is empty.
+type Probing struct {
+	Probe           Symbol // annotation stability-exporter/probe: a kind, or false
+	Port            Symbol // stability-exporter/port: a name or a number
+	Credential      Symbol // stability-exporter/probe-credential: a name in the configuration
+	ExpectedMembers Symbol // stability-exporter/expected-members
+	App             Symbol // label app.kubernetes.io/name
+	Component       Symbol // label app.kubernetes.io/component
+	External        bool   // type ExternalName
 }
 
 // ServicePort is a port of a Service and where it leads to.

@@ -65,6 +65,9 @@ type Termination struct {
 	Finished Time // zero: it has not ended yet
 }
 
+// Address is an IP address in 16 bytes; one of version 4 is mapped into version 6 (RFC 4291, section 2.5.5.2). The zero Address is none.
+type Address [16]byte
+
 // Alone is how a pod without a controller is set up.
 type Alone struct {
 	Template *Template
@@ -87,21 +90,26 @@ type Pod struct {
 	Node     Symbol
 	Labels   Labels
 	Revision Symbol // label pod-template-hash, else controller-revision-hash
-	Phase    Phase
 	Reason   Symbol // status.reason: Evicted, NodeLost, Shutdown, ...
 
+	// The small fields stand together, so that the many pods of a large cluster have no gaps.
+	Phase           Phase
 	Ready           Tristate
 	ContainersReady Tristate
 	SandboxReady    Tristate // PodReadyToStartContainers
 	Initialized     Tristate
 	Scheduled       Tristate
+	HasFinalizers   bool
+	RestartNever    bool // restartPolicy Never: a terminated container is an end, not a failure to restart
+
 	ReadySince      Time   // lastTransitionTime of Ready
 	ScheduledReason Symbol // Unschedulable, SchedulingGated, SchedulerError
 	ScheduledSince  Time   // lastTransitionTime of PodScheduled
 	Blocker         Symbol // why it is unschedulable, from the scheduler's message: cpu, memory, node_affinity, ...
 	Disruption      Symbol // reason of DisruptionTarget=True
-	HasFinalizers   bool
-	RestartNever    bool // restartPolicy Never: a terminated container is an end, not a failure to restart
+
+	// Address is status.podIP; the zero one when there is none or discovery of middleware is off.
+	Address Address
 
 	Containers []Container // init containers first, as the spec orders them
 
