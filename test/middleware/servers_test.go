@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package middleware
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"stability-exporter/internal/middleware"
+	"stability-exporter/internal/state"
+)
+
+// serverDir returns a folder for the files of a server that runs as a user of its own, which the folders of testing.T keep out.
+func serverDir(t *testing.T, owner string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mw")
+	if err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	giveTo(t, owner, dir)
+	return dir
+}
+
+// giveTo makes files those of a user, where a server that refuses root runs as that one.
+func giveTo(t *testing.T, owner string, paths ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	account, err := user.Lookup(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(account.Uid)
+	gid, _ := strconv.Atoi(account.Gid)
+	for _, path := range paths {
+		if err := os.Chown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withUser runs a program as another user than root, for servers that refuse it. A change of the user clears the signal by which the kernel ends a program together
+// with the one that started it, so it is set again.
+func withUser(name string, command ...string) []string {
+	if os.Geteuid() != 0 {
+		return command
+	}
+	return append([]string{"setpriv", "--reuid", name, "--regid", name, "--clear-groups", "--pdeathsig", "KILL", "--"}, command...)
+}
+
+// call runs a program to its end and returns what it wrote to its standard output.
+func call(t *testing.T, command ...string) string {
+	t.Helper()
+	out, err := try(t.Context(), command...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// try is call for a program that may fail.
+func try(ctx context.Context, command ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = "/" // programs that run as another user complain of a folder that they may not enter
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%w: %s", err, failed.Stderr)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot run %s: %w", strings.Join(command, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// write writes a file and returns its path.
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// roleIs wants a role.
+func roleIs(role string) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		if view.Role != role {
+			return fmt.Errorf("its role should be %s", role)
+		}
+		return nil
+	}
+}
+
+// writableIs wants it to take writes, or not to.
+func writableIs(wanted state.Tristate) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		if view.Writable != wanted {
+			return fmt.Errorf("its being writable should be %v", wanted)
+		}
+		return nil
+	}
+}
+
+// linkIs wants the replication to be connected, or not to.
+func linkIs(wanted state.Tristate) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		if view.LinkUp != wanted {
+			return fmt.Errorf("its link should be %v", wanted)
+		}
+		return nil
+	}
+}
+
+// unknownIs wants facts to be listed as unknown for a reason.
+func unknownIs(why middleware.Why, facts ...string) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		for _, fact := range facts {
+			if !slices.Contains(view.Unknown, state.UnknownFact{Fact: fact, Why: string(why)}) {
+				return fmt.Errorf("%s should be unknown: %s", fact, why)
+			}
+		}
+		return nil
+	}
+}
+
+// lagKnown wants the lag in seconds to be told, or not to be.
+func lagKnown(wanted bool) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		if view.LagSeconds.Known != wanted {
+			return fmt.Errorf("that its lag is known should be %v", wanted)
+		}
+		return nil
+	}
+}
+
+// lists are those of a view that hold numbers by name.
+func lists(view *state.MiddlewareView) map[string][]state.Measurement {
+	return map[string][]state.Measurement{
+		"members": view.Members, "saturation": view.Saturation, "alarm": view.Alarms, "fact": view.Facts, "queue_messages": view.QueueMessages,
+		"queue_consumers": view.QueueConsumers,
+	}
+}
+
+// numberOf returns a number by the name of its list and its own.
+func numberOf(view *state.MiddlewareView, list, name string) (float64, bool) {
+	for _, m := range lists(view)[list] {
+		if m.Name == name {
+			return m.Value, true
+		}
+	}
+	return 0, false
+}
+
+// number wants a number to be told and to be as it should.
+func number(list, name string, fits func(float64) bool) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		if value, known := numberOf(view, list, name); !known || !fits(value) {
+			return fmt.Errorf("%s{%s} is %v (told: %v)", list, name, value, known)
+		}
+		return nil
+	}
+}
+
+func exactly(wanted float64) func(float64) bool { return func(v float64) bool { return v == wanted } }
+
+// onlyProblems wants these problems and no others.
+func onlyProblems(reasons ...middleware.Reason) func(*state.MiddlewareView) error {
+	return func(view *state.MiddlewareView) error {
+		for _, p := range view.Problems {
+			if !slices.Contains(reasons, middleware.Reason(p.Reason)) {
+				return fmt.Errorf("it should not have the problem %s", p.Reason)
+			}
+		}
+		for _, reason := range reasons {
+			if err := unhealthy(reason, "")(view); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// inGroup makes a target one of a group.
+func inGroup(t *middleware.Target) { t.Group = "group" }
+
+// roleWanted makes another role than this one a problem.
+func roleWanted(role string) func(*middleware.Target) {
+	return func(t *middleware.Target) { t.Limits.Role = role }
+}
+
+// lagLimit makes a greater lag a problem.
+func lagLimit(limit time.Duration) func(*middleware.Target) {
+	return func(t *middleware.Target) { t.Limits.Lag = limit }
+}
+
+// within sets the timeout of the probe.
+func within(timeout time.Duration) func(*middleware.Target) {
+	return func(t *middleware.Target) { t.Timeout = timeout }
+}
+
+// together judges the members of a group together.
+func together(t *testing.T, members ...*middleware.Target) *state.MiddlewareView {
+	t.Helper()
+	var views []*state.MiddlewareView
+	for _, member := range members {
+		views = append(views, probe(t, member))
+	}
+	kind := *members[0].Kind
+	kind.Probe = func(_ context.Context, p *middleware.Probe) error {
+		kind.Together(views, p.Recorder)
+		return nil
+	}
+	return middleware.Run(t.Context(), &middleware.Target{Kind: &kind, Name: "group", Timeout: probeTimeout}, nil)
+}
+
+// pki is a certification authority and what it made, as files.
+type pki struct {
+	t           *testing.T
+	dir         string
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	CA          string // the file of its own certificate
+}
+
+func newPKI(t *testing.T, owner string) *pki {
+	t.Helper()
+	p := &pki{t: t, dir: serverDir(t, owner)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	p.certificate, p.key = template, newKey(t)
+	p.CA, _ = p.store("ca", template, newKeyPair{p.key, p.key}, owner)
+	return p
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// newKeyPair is the key of a certificate and the one that signs it.
+type newKeyPair struct{ own, signer *ecdsa.PrivateKey }
+
+// issue makes a certificate for 127.0.0.1, fit for servers and clients, with a key that only its owner may read.
+func (p *pki) issue(name, owner string) (certificate, key string) {
+	p.t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	return p.store(name, template, newKeyPair{newKey(p.t), p.key}, owner)
+}
+
+func (p *pki) store(name string, template *x509.Certificate, keys newKeyPair, owner string) (certificate, key string) {
+	p.t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, p.certificate, keys.own.Public(), keys.signer)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(keys.own)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	certificate, key = filepath.Join(p.dir, name+".crt"), filepath.Join(p.dir, name+".key")
+	write(p.t, certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(p.t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	if err := os.Chmod(key, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	giveTo(p.t, owner, certificate, key)
+	return certificate, key
+}
+
+// withTLS asks over TLS and trusts the authority.
+func withTLS(ca string) func(*middleware.Target) {
+	return func(t *middleware.Target) { t.TLS = middleware.TLSOptions{Enabled: true, CAFile: ca} }
+}
+
+// verified wants a certificate that verifies.
+func verified(view *state.MiddlewareView) error {
+	if view.TLSVerified != state.True {
+		return errors.New("its certificate should verify")
+	}
+	return nil
+}
+
+// foreign wants none of the kinds to take a server of another kind for one of its own.
+func foreign(t *testing.T, address string, kinds ...string) {
+	t.Helper()
+	for _, kind := range kinds {
+		t.Run("asked as "+kind, func(t *testing.T) {
+			view := probe(t, target(t, kind, address, as("monitor", "monitor-secret"), within(2*time.Second)))
+			if view.Up || view.Healthy() {
+				t.Errorf("%s passes for %s: %s", address, kind, describe(view))
+			}
+		})
+	}
+}
