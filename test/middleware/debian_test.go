@@ -21,11 +21,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
+	"stability-exporter/test/daemon"
 )
 
 // serverDir returns a folder for the files of a server that runs as a user of its own, which the folders of testing.T keep out.
@@ -96,13 +98,28 @@ func try(ctx context.Context, command ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// write writes a file and returns its path.
-func write(t *testing.T, path, text string) string {
+// writeFile writes a file and returns its path.
+func writeFile(t *testing.T, path, text string) string {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// stopped keeps a server from running until the test ends.
+func stopped(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	stopProcess(t, d.PID())
+}
+
+// stopProcess is stopped for a process that a server started.
+func stopProcess(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }
 
 // roleIs wants a role.
@@ -157,8 +174,8 @@ func lagKnown(wanted bool) func(*state.MiddlewareView) error {
 	}
 }
 
-// lists are those of a view that hold numbers by name.
-func lists(view *state.MiddlewareView) map[string][]state.Measurement {
+// namedLists are those of a view that hold numbers by name.
+func namedLists(view *state.MiddlewareView) map[string][]state.Measurement {
 	return map[string][]state.Measurement{
 		"members": view.Members, "saturation": view.Saturation, "alarm": view.Alarms, "fact": view.Facts, "queue_messages": view.QueueMessages,
 		"queue_consumers": view.QueueConsumers,
@@ -167,7 +184,7 @@ func lists(view *state.MiddlewareView) map[string][]state.Measurement {
 
 // numberOf returns a number by the name of its list and its own.
 func numberOf(view *state.MiddlewareView, list, name string) (float64, bool) {
-	for _, m := range lists(view)[list] {
+	for _, m := range namedLists(view)[list] {
 		if m.Name == name {
 			return m.Value, true
 		}
@@ -175,8 +192,8 @@ func numberOf(view *state.MiddlewareView, list, name string) (float64, bool) {
 	return 0, false
 }
 
-// number wants a number to be told and to be as it should.
-func number(list, name string, fits func(float64) bool) func(*state.MiddlewareView) error {
+// told wants a number to be told and to be as it should.
+func told(list, name string, fits func(float64) bool) func(*state.MiddlewareView) error {
 	return func(view *state.MiddlewareView) error {
 		if value, known := numberOf(view, list, name); !known || !fits(value) {
 			return fmt.Errorf("%s{%s} is %v (told: %v)", list, name, value, known)
@@ -204,8 +221,8 @@ func onlyProblems(reasons ...middleware.Reason) func(*state.MiddlewareView) erro
 	}
 }
 
-// inGroup makes a target one of a group.
-func inGroup(t *middleware.Target) { t.Group = "group" }
+// grouped makes a target one of a group.
+func grouped(t *middleware.Target) { t.Group = "group" }
 
 // roleWanted makes another role than this one a problem.
 func roleWanted(role string) func(*middleware.Target) {
@@ -217,18 +234,25 @@ func lagLimit(limit time.Duration) func(*middleware.Target) {
 	return func(t *middleware.Target) { t.Limits.Lag = limit }
 }
 
-// within sets the timeout of the probe.
-func within(timeout time.Duration) func(*middleware.Target) {
+// answerWithin sets the timeout of the probe.
+func answerWithin(timeout time.Duration) func(*middleware.Target) {
 	return func(t *middleware.Target) { t.Timeout = timeout }
 }
 
-// together judges the members of a group together.
-func together(t *testing.T, members ...*middleware.Target) *state.MiddlewareView {
+// asGroup judges the members of a group together.
+func asGroup(t *testing.T, members ...*middleware.Target) *state.MiddlewareView {
 	t.Helper()
 	var views []*state.MiddlewareView
 	for _, member := range members {
 		views = append(views, probe(t, member))
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, view := range views {
+				t.Logf("a member of the group: %s", describe(view))
+			}
+		}
+	})
 	kind := *members[0].Kind
 	kind.Probe = func(_ context.Context, p *middleware.Probe) error {
 		kind.Together(views, p.Recorder)
@@ -292,8 +316,8 @@ func (p *pki) store(name string, template *x509.Certificate, keys newKeyPair, ow
 		p.t.Fatal(err)
 	}
 	certificate, key = filepath.Join(p.dir, name+".crt"), filepath.Join(p.dir, name+".key")
-	write(p.t, certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(p.t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	writeFile(p.t, certificate, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	writeFile(p.t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
 	if err := os.Chmod(key, 0o600); err != nil {
 		p.t.Fatal(err)
 	}
@@ -319,7 +343,7 @@ func foreign(t *testing.T, address string, kinds ...string) {
 	t.Helper()
 	for _, kind := range kinds {
 		t.Run("asked as "+kind, func(t *testing.T) {
-			view := probe(t, target(t, kind, address, as("monitor", "monitor-secret"), within(2*time.Second)))
+			view := probe(t, target(t, kind, address, as("monitor", "monitor-secret"), answerWithin(2*time.Second)))
 			if view.Up || view.Healthy() {
 				t.Errorf("%s passes for %s: %s", address, kind, describe(view))
 			}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -121,27 +120,22 @@ func TestMariaDB(t *testing.T) {
 	t.Run("too many connections", func(t *testing.T) { mariaDBFull(t, primary) })
 	t.Run("hung", func(t *testing.T) {
 		stopped(t, primary.Daemon)
-		check(t, probe(t, primary.asked(t, within(time.Second))), onlyProblems(middleware.Timeout))
+		check(t, probe(t, primary.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
 	})
 	t.Run("primary killed", func(t *testing.T) { mariaDBPrimaryKilled(t, primary, replica, both) })
+	primary.start(t)
+	for _, m := range []*mariaDB{replica, both} {
+		awaitView(t, m.asked(t), "the replica to be connected again", healthy)
+	}
 	t.Run("replication forgotten", func(t *testing.T) {
 		both.sql(t, "STOP ALL SLAVES", "RESET SLAVE 'one' ALL", "RESET SLAVE 'two' ALL")
 		check(t, probe(t, both.asked(t, roleWanted("replica"))), onlyProblems(middleware.RoleConflict, middleware.NotWritable), roleIs("standalone"))
 	})
 }
 
-// stopped keeps a server from running until the test ends.
-func stopped(t *testing.T, d *daemon.Daemon) {
-	t.Helper()
-	if err := d.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Signal(syscall.SIGCONT) })
-}
-
 func mariaDBAlone(t *testing.T, m *mariaDB, authority *pki) {
 	check(t, probe(t, m.asked(t)), healthy, roleIs("standalone"), writableIs(state.True), linkIs(state.Absent),
-		number("saturation", "connections", func(share float64) bool { return share < 0.1 }), number("fact", "rejected_connections", exactly(0)))
+		told("saturation", "connections", func(share float64) bool { return share < 0.1 }), told("fact", "rejected_connections", exactly(0)))
 	if lost := m.sql(t, "SHOW GLOBAL STATUS LIKE 'Aborted_clients'"); lost != "Aborted_clients\t0" {
 		t.Errorf("the server takes a probe for a client that was lost: %s", lost)
 	}
@@ -160,11 +154,11 @@ func mariaDBReplicas(t *testing.T, primary, replica, both *mariaDB) {
 		awaitView(t, m.asked(t, roleWanted("replica")), "the replica to follow", healthy)
 		check(t, probe(t, m.asked(t)), roleIs("replica"), linkIs(state.True), writableIs(state.False), lagKnown(true))
 	}
-	check(t, probe(t, both.asked(t)), number("fact", "replication_channels", exactly(2)), number("fact", "replication_channels_broken", exactly(0)))
+	check(t, probe(t, both.asked(t)), told("fact", "replication_channels", exactly(2)), told("fact", "replication_channels_broken", exactly(0)))
 	awaitView(t, primary.asked(t), "the primary to know its replicas", roleIs("primary"))
 	check(t, probe(t, primary.asked(t)), healthy, writableIs(state.True))
-	check(t, together(t, primary.asked(t, inGroup), replica.asked(t, inGroup), both.asked(t, inGroup)), healthy)
-	check(t, together(t, replica.asked(t, inGroup), both.asked(t, inGroup)), onlyProblems(middleware.NoLeader))
+	check(t, asGroup(t, primary.asked(t, grouped), replica.asked(t, grouped), both.asked(t, grouped)), healthy)
+	check(t, asGroup(t, replica.asked(t, grouped), both.asked(t, grouped)), onlyProblems(middleware.NoLeader))
 }
 
 // An account without SLAVE MONITOR must not make a replica look like a server by itself.
@@ -197,8 +191,8 @@ func mariaDBOneSourceBroken(t *testing.T, replica, both *mariaDB) {
 	both.sql(t, "SET sql_log_bin=0", "DROP TABLE own.orders")
 	replica.sql(t, "INSERT INTO own.orders VALUES (1)")
 	view := awaitView(t, both.asked(t), "the error to be told", unhealthy(middleware.ReplicationBroken, "channel two: the applying thread says No"))
-	check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), number("fact", "replication_channels", exactly(2)),
-		number("fact", "replication_channels_broken", exactly(1)))
+	check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), told("fact", "replication_channels", exactly(2)),
+		told("fact", "replication_channels_broken", exactly(1)))
 	both.sql(t, "SET sql_log_bin=0", "CREATE TABLE own.orders (id INT)", "START SLAVE 'two'")
 	awaitView(t, both.asked(t), "the replica to be whole again", healthy)
 	both.sql(t, "STOP SLAVE 'one'")
@@ -264,7 +258,7 @@ func mariaDBFull(t *testing.T, primary *mariaDB) {
 		conn.Close()
 	}
 	awaitView(t, primary.asked(t), "connections to be free", healthy)
-	check(t, probe(t, primary.asked(t)), number("fact", "rejected_connections", func(n float64) bool { return n > 0 }))
+	check(t, probe(t, primary.asked(t)), told("fact", "rejected_connections", func(n float64) bool { return n > 0 }))
 	primary.sql(t, "SET GLOBAL max_connections=151")
 }
 
@@ -275,9 +269,5 @@ func mariaDBPrimaryKilled(t *testing.T, primary, replica, both *mariaDB) {
 		view := awaitView(t, m.asked(t), "the loss to be told", unhealthy(middleware.ReplicationBroken, "the receiving thread says Connecting"))
 		check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), unknownIs(middleware.Unsupported, replicationLag))
 	}
-	check(t, together(t, primary.asked(t, inGroup), replica.asked(t, inGroup), both.asked(t, inGroup)), unhealthy(middleware.NoLeader, "no member that answers"))
-	primary.start(t)
-	for _, m := range []*mariaDB{replica, both} {
-		awaitView(t, m.asked(t), "the replica to be connected again", healthy)
-	}
+	check(t, asGroup(t, primary.asked(t, grouped), replica.asked(t, grouped), both.asked(t, grouped)), unhealthy(middleware.NoLeader, "no member that answers"))
 }
