@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +32,8 @@ import (
 	"stability-exporter/test/daemon"
 )
 
-// serverDir returns a folder for the files of a server that runs as a user of its own, which the folders of testing.T keep out.
+// serverDir returns a folder for the files of a server that runs as a user of its own, which the folders of testing.T keep out; an empty
+// owner is the user of the test.
 func serverDir(t *testing.T, owner string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mw")
@@ -48,7 +51,7 @@ func serverDir(t *testing.T, owner string) string {
 // giveTo makes files those of a user, where a server that refuses root runs as that one.
 func giveTo(t *testing.T, owner string, paths ...string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || owner == "" {
 		return
 	}
 	account, err := user.Lookup(owner)
@@ -343,10 +346,60 @@ func foreign(t *testing.T, address string, kinds ...string) {
 	t.Helper()
 	for _, kind := range kinds {
 		t.Run("asked as "+kind, func(t *testing.T) {
-			view := probe(t, target(t, kind, address, as("monitor", "monitor-secret"), answerWithin(2*time.Second)))
+			view := probe(t, target(t, kind, address, as("monitor", "monitor-secret"), answerWithin(time.Second)))
 			if view.Up || view.Healthy() {
 				t.Errorf("%s passes for %s: %s", address, kind, describe(view))
 			}
 		})
 	}
+}
+
+// relay passes connections on to a server and counts what comes back.
+type relay struct {
+	address string
+	bytes   atomic.Int64
+}
+
+// relayed starts a relay to a server; it ends with the test.
+func relayed(t *testing.T, server string) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	r := &relay{address: listener.Addr().String()}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go r.pass(client, server)
+		}
+	}()
+	return r
+}
+
+func (r *relay) pass(client net.Conn, server string) {
+	defer client.Close()
+	conn, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	go func() {
+		_, _ = io.Copy(conn, client) // ends when either end does
+		conn.Close()
+	}()
+	_, _ = io.Copy(io.MultiWriter(client, (*counter)(&r.bytes)), conn)
+}
+
+// counter counts what is written to it.
+type counter atomic.Int64
+
+// Write implements io.Writer.
+func (c *counter) Write(b []byte) (int, error) {
+	(*atomic.Int64)(c).Add(int64(len(b)))
+	return len(b), nil
 }
