@@ -21,7 +21,10 @@ func zookeeperKind() Kind {
 		Port: "2181", TLSPort: "2281",
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "saturation_ratio{fd}", "fact{avg_latency_ms}",
 			"fact{outstanding_requests}", "fact{connections}", "fact{znodes}", "fact{data_bytes}"},
-		Verified: Verification{Fake: []string{"recorded answers of ZooKeeper 3.8, those without a quorum included"}},
+		Verified: Verification{
+			Live: []string{"ZooKeeper 3.8: an ensemble of three that loses its members, its AdminServer, a member that serves reads only"},
+			Fake: []string{"observers, TLS: recorded answers"},
+		},
 		Probe:    probeZooKeeper,
 		Together: electorate,
 	}

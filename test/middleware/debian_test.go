@@ -245,10 +245,7 @@ func answerWithin(timeout time.Duration) func(*middleware.Target) {
 // asGroup judges the members of a group together.
 func asGroup(t *testing.T, members ...*middleware.Target) *state.MiddlewareView {
 	t.Helper()
-	var views []*state.MiddlewareView
-	for _, member := range members {
-		views = append(views, probe(t, member))
-	}
+	group, views := judgeGroup(t.Context(), members)
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, view := range views {
@@ -256,12 +253,35 @@ func asGroup(t *testing.T, members ...*middleware.Target) *state.MiddlewareView 
 			}
 		}
 	})
+	return group
+}
+
+// awaitGroup judges the members of a group together until they are as they are wanted.
+func awaitGroup(t *testing.T, what string, wanted func(*state.MiddlewareView) error, members ...*middleware.Target) {
+	t.Helper()
+	await(t, what, func(ctx context.Context) error {
+		group, views := judgeGroup(ctx, members)
+		err := wanted(group)
+		if err == nil {
+			return nil
+		}
+		for _, view := range append(views, group) {
+			err = fmt.Errorf("%w\n%s", err, describe(view))
+		}
+		return err
+	})
+}
+
+func judgeGroup(ctx context.Context, members []*middleware.Target) (group *state.MiddlewareView, views []*state.MiddlewareView) {
+	for _, member := range members {
+		views = append(views, middleware.Run(ctx, member, nil))
+	}
 	kind := *members[0].Kind
 	kind.Probe = func(_ context.Context, p *middleware.Probe) error {
 		kind.Together(views, p.Recorder)
 		return nil
 	}
-	return middleware.Run(t.Context(), &middleware.Target{Kind: &kind, Name: "group", Timeout: probeTimeout}, nil)
+	return middleware.Run(ctx, &middleware.Target{Kind: &kind, Name: "group", Timeout: probeTimeout}, nil), views
 }
 
 // pki is a certification authority and what it made, as files.
