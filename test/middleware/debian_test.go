@@ -278,6 +278,7 @@ func judgeGroup(ctx context.Context, members []*middleware.Target) (group *state
 	}
 	kind := *members[0].Kind
 	kind.Probe = func(_ context.Context, p *middleware.Probe) error {
+		p.Up()
 		kind.Together(views, p.Recorder)
 		return nil
 	}
