@@ -22,8 +22,7 @@ func zookeeperKind() Kind {
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "saturation_ratio{fd}", "fact{avg_latency_ms}",
 			"fact{outstanding_requests}", "fact{connections}", "fact{znodes}", "fact{data_bytes}"},
 		Verified: Verification{
-			Live: []string{"ZooKeeper 3.8: an ensemble of three that loses its members, its AdminServer, a member that serves reads only"},
-			Fake: []string{"observers, TLS: recorded answers"},
+			Live: []string{"ZooKeeper 3.8: an ensemble of three that loses its members, an observer, the AdminServer, a member that serves reads only"},
 		},
 		Probe:    probeZooKeeper,
 		Together: electorate,

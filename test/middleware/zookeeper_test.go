@@ -24,16 +24,17 @@ type zooKeeper struct {
 	settings            []string
 }
 
-// newEnsemble makes the files of three members. The first one allows what is allowed by default, the others all commands.
+// newEnsemble makes the files of three members and an observer. The first one allows what is allowed by default, the others all commands.
 func newEnsemble(t *testing.T) []*zooKeeper {
 	t.Helper()
-	members := make([]*zooKeeper, 3)
+	members := make([]*zooKeeper, 4)
 	var servers []string
 	for i := range members {
 		_, peers := freeAddress(t)
 		_, elections := freeAddress(t)
 		servers = append(servers, fmt.Sprintf("server.%d=127.0.0.1:%s:%s", i+1, peers, elections))
 	}
+	servers[3] += ":observer"
 	for i := range members {
 		m := &zooKeeper{dir: serverDir(t, "")}
 		var port, adminPort string
@@ -106,7 +107,8 @@ func ensemble(t *testing.T, members []*zooKeeper) []*middleware.Target {
 // TestZooKeeper takes one member after the other from an ensemble of three.
 func TestZooKeeper(t *testing.T) {
 	t.Parallel()
-	members := newEnsemble(t)
+	all := newEnsemble(t)
+	members, observer := all[:3], all[3]
 	for _, joins := range [][]*zooKeeper{members[1:], members[:1]} { // so that it is none with default settings which leads
 		for _, m := range joins {
 			m.start(t)
@@ -125,6 +127,15 @@ func TestZooKeeper(t *testing.T) {
 	guarded, leader, follower := members[0], members[1], members[2]
 	t.Run("whole", func(t *testing.T) { zooKeeperWhole(t, members, leader) })
 	check(t, probe(t, guarded.asked(t)), healthy, unknownIs(middleware.NoPermission, "saturation_ratio{fd}", "fact{data_bytes}"))
+	t.Run("observer", func(t *testing.T) { // it has no vote, and is neither missing nor counted
+		check(t, probe(t, leader.asked(t)), healthy, told("members", "healthy", exactly(3)))
+		observer.start(t)
+		for _, asked := range []*middleware.Target{observer.asked(t), observer.askedAdmin(t)} {
+			check(t, awaitView(t, asked, "the observer", roleIs("observer")), healthy)
+		}
+		check(t, probe(t, leader.asked(t)), healthy, told("members", "healthy", exactly(3)))
+		check(t, asGroup(t, ensemble(t, all)...), healthy, told("members", "healthy", exactly(3)))
+	})
 	t.Run("hung", func(t *testing.T) {
 		stopped(t, follower.Daemon)
 		check(t, probe(t, follower.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
