@@ -20,7 +20,10 @@ func etcdKind() Kind {
 		Port: "2379", Address: BaseURL,
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "alarm{nospace}", "alarm{corrupt}", "saturation_ratio{db_quota}",
 			"fact{db_bytes}", "fact{leader_changes}", "fact{pending_proposals}", "fact{failed_proposals}"},
-		Verified: Verification{Fake: []string{"recorded answers of etcd 3.4, and of 3.6 with reasons"}},
+		Verified: Verification{
+			Live: []string{"etcd 3.4: a cluster of three that loses its members, a learner, a member out of space, TLS and authentication"},
+			Fake: []string{"a corrupt member, a port with metrics alone, 3.6 with reasons: recorded answers"},
+		},
 		Probe:    probeEtcd,
 		Together: electorate,
 	}
@@ -34,7 +37,7 @@ type etcd struct {
 	status  *etcdStatus
 	members *etcdMembers
 	numbers map[string]float64 // of /metrics
-	active  *int               // peers that it is connected to
+	peers   []uint64           // the members that it is connected to; nil: it does not tell
 }
 
 // etcdStatus is the answer of /v3/maintenance/status. Numbers are written as texts.
@@ -52,7 +55,8 @@ type etcdStatus struct {
 // etcdMembers is the answer of /v3/cluster/member/list.
 type etcdMembers struct {
 	Members []struct {
-		IsLearner bool `json:"isLearner"`
+		ID        jsonScalar `json:"ID"`
+		IsLearner bool       `json:"isLearner"`
 	} `json:"members"`
 }
 
@@ -148,6 +152,9 @@ func (p *Probe) askEtcd(ctx context.Context, e *etcd, session Secret) error {
 	}
 	if why := p.etcdGateway(ctx, "/v3/cluster/member/list", session, &e.members); why != "" {
 		e.members = nil
+		if e.isLearner() { // it refuses, with a status that fits a failure
+			why = Unsupported
+		}
 		if p.Target.Limits.ExpectedMembers == 0 {
 			p.Unknown("members_expected", why)
 		}
@@ -160,7 +167,7 @@ func (p *Probe) askEtcd(ctx context.Context, e *etcd, session Secret) error {
 
 // askEtcdReady asks what a load balancer would, which later versions answer with more than /health.
 func (p *Probe) askEtcdReady(ctx context.Context, e *etcd) error {
-	if !e.healthy || e.status != nil && e.status.IsLearner {
+	if !e.healthy || e.isLearner() {
 		return nil
 	}
 	a, err := p.exchange(ctx, exchange{method: http.MethodGet, path: "/readyz", anonymous: true})
@@ -191,18 +198,47 @@ func (p *Probe) etcdGateway(ctx context.Context, path string, session Secret, ou
 
 func (e *etcd) readMetrics(page []byte) {
 	e.numbers = map[string]float64{}
-	active := 0
+	peers := []uint64{}
 	eachSample(page, []string{"etcd_server_", "etcd_mvcc_db_total_size_in_bytes", "etcd_network_active_peers"}, func(s sample) {
 		switch {
 		case s.name == "etcd_network_active_peers" && s.value >= 1:
-			active++
+			id, _ := strconv.ParseUint(s.label("Remote"), 16, 64) // zero is no member's
+			peers = append(peers, id)
 		case s.labels == "":
 			e.numbers[s.name] = s.value
 		}
 	})
 	if _, known := e.numbers["etcd_server_has_leader"]; known {
-		e.active = &active
+		e.peers = peers
 	}
+}
+
+// isLearner reports whether the member has no vote.
+func (e *etcd) isLearner() bool {
+	return e.status != nil && e.status.IsLearner || e.numbers["etcd_server_is_learner"] == 1
+}
+
+// voters returns how many members with a vote there are, and how many of them are connected, the member itself included. Without the list of
+// members, which a learner does not have, all that are connected count, and zero is the number of voters.
+func (e *etcd) voters() (connected, all int) {
+	connected = len(e.peers)
+	if !e.isLearner() {
+		connected++
+	}
+	if e.members == nil {
+		return connected, 0
+	}
+	for _, m := range e.members.Members {
+		if !m.IsLearner {
+			all++
+			continue
+		}
+		id, err := strconv.ParseUint(string(m.ID), 10, 64)
+		if err == nil && slices.Contains(e.peers, id) {
+			connected--
+		}
+	}
+	return min(connected, all), all
 }
 
 // etcdAlarms finds out which alarms stand: the status lists them, and /health leaves out those that it is asked to. Asking the alarm
@@ -254,10 +290,8 @@ func (e *etcd) hasLeader() bool {
 
 // majority reports whether the member is connected to enough others to agree with; without knowing, it is not.
 func (e *etcd) majority() bool {
-	if e.active == nil || e.members == nil {
-		return false
-	}
-	return 2*(*e.active+1) > len(e.members.Members)
+	connected, all := e.voters()
+	return e.peers != nil && 2*connected > all && all > 0
 }
 
 func (p *Probe) judgeEtcd(e *etcd) {
@@ -269,12 +303,11 @@ func (p *Probe) judgeEtcd(e *etcd) {
 		}
 	}
 	leader := e.hasLeader()
-	learner := e.status != nil && e.status.IsLearner
 	switch {
 	case !leader:
 		p.Problem(NoLeader, "the member knows no leader")
 		p.Problem(NoQuorum, "the member knows no leader")
-	case e.healthy, alarmed && e.majority(), learner:
+	case e.healthy, alarmed && e.majority(), e.isLearner():
 	case e.majority():
 		p.Problem(Unavailable, "/health is false although a majority is connected: %s", e.reason)
 	default:
@@ -293,7 +326,7 @@ func (p *Probe) tellEtcdRole(e *etcd, leader bool) {
 	switch {
 	case !leader:
 		p.Role("unknown")
-	case e.status != nil && e.status.IsLearner, e.numbers["etcd_server_is_learner"] == 1:
+	case e.isLearner():
 		p.Role("observer")
 	case e.status != nil && e.status.Leader == e.status.Header.MemberID, e.status == nil && isLeader == 1:
 		p.Role("leader")
@@ -305,24 +338,14 @@ func (p *Probe) tellEtcdRole(e *etcd, leader bool) {
 }
 
 func (p *Probe) tellEtcdMembers(e *etcd) {
-	voters := 0
-	if e.members != nil {
-		for _, m := range e.members.Members {
-			if !m.IsLearner {
-				voters++
-			}
-		}
+	connected, all := e.voters()
+	if e.peers != nil {
+		p.membership(connected, all)
+		return
 	}
-	switch {
-	case e.active == nil:
-		p.Unknown("members{healthy}", Unsupported)
-		if expected := max(voters, p.Target.Limits.ExpectedMembers); expected > 0 {
-			p.Expected(expected)
-		}
-	case e.members == nil:
-		p.membership(*e.active+1, 0)
-	default:
-		p.membership(min(*e.active+1, len(e.members.Members)), len(e.members.Members))
+	p.Unknown("members{healthy}", Unsupported)
+	if expected := max(all, p.Target.Limits.ExpectedMembers); expected > 0 {
+		p.Expected(expected)
 	}
 }
 

@@ -75,7 +75,8 @@ func TestEtcd(t *testing.T) {
 		{"ready", "", "leader", map[string]string{"/readyz": "ok"}, state.True},
 		{"a port with metrics alone", "", "leader", metricsOnly, state.True},
 		{"no metrics", "", "leader", map[string]string{"/metrics": ""}, state.True},
-		{"a learner", "", "observer", map[string]string{"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"leader":"33"`, `"leader":"12","isLearner":true`, 1)}, state.True},
+		{"a learner", "", "observer", map[string]string{"/v3/maintenance/status": strings.Replace(etcdStatusPage, `"leader":"33"`, `"leader":"12","isLearner":true`, 1),
+			"/v3/cluster/member/list": `503 {"error":"etcdserver: rpc not supported for learner","code":14}`}, state.True},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := Run(t.Context(), probing(etcdKind(), served(t, pages(etcdPages(c.pages))), nil), nil)
@@ -83,6 +84,32 @@ func TestEtcd(t *testing.T) {
 				t.Errorf("up %t, role %s, writable %d, problems %v, want %q", v.Up, v.Role, v.Writable, v.Problems, c.want)
 			}
 			wantTold(t, etcdKind(), v)
+		})
+	}
+}
+
+// A learner has no vote: it is neither missing nor there.
+func TestEtcdDoesNotCountLearners(t *testing.T) {
+	members := strings.Replace(etcdMembersPage, `]}`, `,{"ID":"171","name":"d","isLearner":true}]}`, 1)
+	for _, c := range []struct {
+		name, want string
+		pages      map[string]string
+		healthy    float64
+	}{
+		{"it is connected", "", map[string]string{"/metrics": etcdMetricsPage + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 3},
+		{"it is not", "", nil, 3},
+		{"it is, and a voter is missing", "members_missing", map[string]string{
+			"/metrics": strings.Replace(etcdMetricsPage, "\"aa\"} 1", "\"aa\"} 0", 1) + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 2},
+		{"no voter but this one is there", "no_quorum members_missing", map[string]string{"/health": `503 {"health":"false"}`,
+			"/metrics": noPeers(etcdMetricsPage) + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := map[string]string{"/v3/cluster/member/list": members}
+			maps.Copy(all, c.pages)
+			v := Run(t.Context(), probing(etcdKind(), served(t, pages(etcdPages(all))), nil), nil)
+			if problems(v) != c.want || measured(v.Members, "healthy") != c.healthy || v.MembersExpected.Value != 3 {
+				t.Errorf("problems %v, want %q; members %v of %v", v.Problems, c.want, v.Members, v.MembersExpected)
+			}
 		})
 	}
 }

@@ -24,6 +24,9 @@ type answer struct {
 // maxBody bounds the body of one answer.
 const maxBody = 8 << 20
 
+// errTooLong says that an answer is longer than is read of one.
+var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+
 // exchange is a request over HTTP.
 type exchange struct {
 	method, path, body string
@@ -67,7 +70,7 @@ func (p *Probe) exchange(ctx context.Context, e exchange) (*answer, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the answer: %w", err)
 	case len(text) > maxBody:
-		return nil, fail(Protocol, "the answer is longer than %d bytes", maxBody)
+		return nil, fail(Protocol, "%w", errTooLong)
 	}
 	return &answer{response.StatusCode, response.Header, text}, nil
 }

@@ -29,7 +29,8 @@ func mysqlKind() Kind {
 			"fact{replication_channels}", "fact{replication_channels_broken}", "fact{rejected_connections}", "fact{datasources}", "saturation_ratio{backend_connections}",
 		},
 		Verified: Verification{
-			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of MySQL 8.4 and MariaDB 10.11; DRDS, PolarDB and Galera likewise"},
+			Live: []string{"MariaDB 10.11: a server alone, a primary with replicas, a replica of two sources, with and without TLS"},
+			Fake: []string{"MySQL 8.4 with and without group replication, Galera, DRDS and PolarDB: a fake of the protocol with answers in their shape"},
 		},
 		Probe:    probeMySQL,
 		Together: onePrimary,
@@ -52,7 +53,7 @@ func probeMySQL(ctx context.Context, p *Probe) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer c.quit()
 	_, err = c.query("SELECT 1")
 	var said *sqlError
 	if err != nil && !(errors.As(err, &said) && said.code == 1047) { // a Galera node without quorum answers SHOW only

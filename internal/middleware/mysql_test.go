@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"stability-exporter/internal/state"
 )
@@ -19,6 +20,8 @@ type fakeMySQL struct {
 	password                  string
 	first                     []byte // said instead of a greeting
 	answers                   map[string]sqlAnswer
+	tls                       bool          // it offers TLS and goes away when it is to begin
+	left                      chan struct{} // closed when the client takes leave
 }
 
 // sqlAnswer is a table, or an error when it has a code. A value "NULL" is NULL.
@@ -46,6 +49,10 @@ func (f fakeMySQL) listen(t *testing.T) string {
 			if err != nil || len(packet) == 0 {
 				return
 			}
+			if packet[0] == sqlQuit && f.left != nil {
+				close(f.left)
+				return
+			}
 			f.answer(c, string(packet[1:]))
 		}
 	})
@@ -56,7 +63,10 @@ func (f fakeMySQL) letIn(c *mysqlConn) bool {
 	if plugin == "" {
 		plugin = nativePassword
 	}
-	const capabilities = sqlLongFlag | sqlProtocol41 | sqlTransactions | sqlSecure | sqlPluginAuth | sqlConnectAttrs
+	capabilities := sqlLongFlag | sqlProtocol41 | sqlTransactions | sqlSecure | sqlPluginAuth | sqlConnectAttrs
+	if f.tls {
+		capabilities |= sqlSSL
+	}
 	b := append(append([]byte{10}, f.version...), 0)
 	b = binary.LittleEndian.AppendUint32(b, 7)
 	b = append(append(b, fakeNonce[:8]...), 0)
@@ -69,7 +79,7 @@ func (f fakeMySQL) letIn(c *mysqlConn) bool {
 		return false
 	}
 	answer, err := c.readPacket()
-	if err != nil || len(answer) < 33 {
+	if err != nil || len(answer) < 33 { // a request for TLS is shorter
 		return false
 	}
 	_, rest, _ := bytes.Cut(answer[32:], []byte{0})
@@ -296,6 +306,8 @@ func TestMySQLLogins(t *testing.T) {
 	}
 	tls := targetOf(t, "mysql", fakeMySQL{version: "8.4.0"}.listen(t), func(t *Target) { t.TLS.Enabled = true })
 	wantProblem(t, Run(t.Context(), tls, nil), TLS)
+	tls = targetOf(t, "mysql", fakeMySQL{version: "8.4.0", tls: true}.listen(t), func(t *Target) { t.TLS.Enabled = true })
+	wantProblem(t, Run(t.Context(), tls, nil), TLS)
 }
 
 // The proofs are those that other implementations of the protocol make of the same password and nonce.
@@ -327,4 +339,14 @@ func FuzzMySQL(f *testing.F) {
 			t.Errorf("%d rows of %d bytes", len(rows), len(answer))
 		}
 	})
+}
+
+func TestMySQLTakesLeave(t *testing.T) {
+	left := make(chan struct{})
+	Run(t.Context(), targetOf(t, "mysql", fakeMySQL{version: "8.4.0", left: left}.listen(t)), nil)
+	select {
+	case <-left:
+	case <-time.After(5 * time.Second):
+		t.Error("the server would log that the client was lost")
+	}
 }

@@ -32,6 +32,7 @@ const (
 	sqlPluginAuth   = 0x80000
 	sqlConnectAttrs = 0x100000
 	sqlUTF8         = 45 // utf8mb4_general_ci
+	sqlQuit         = 1  // the command COM_QUIT
 	sqlQuery        = 3  // the command COM_QUERY
 	sqlTooMany      = 1040
 )
@@ -116,9 +117,11 @@ func (c *mysqlConn) login(ctx context.Context, username string, password Secret)
 		if err := c.writePacket(sqlPreface(capabilities)); err != nil {
 			return err
 		}
-		if c.Conn, err = c.p.StartTLS(ctx, c.Conn); err != nil {
+		secured, err := c.p.StartTLS(ctx, c.Conn)
+		if err != nil {
 			return err
 		}
+		c.Conn = secured
 	}
 	began := time.Now()
 	defer func() { c.p.Phase("auth", time.Since(began)) }()
@@ -206,6 +209,13 @@ func (c *mysqlConn) writePacket(body []byte) error {
 		return fmt.Errorf("cannot ask: %w", err)
 	}
 	return nil
+}
+
+// quit takes leave: a server logs and counts (Aborted_clients) a client that just goes away.
+func (c *mysqlConn) quit() {
+	c.sequence = 0
+	_ = c.writePacket([]byte{sqlQuit}) // the connection may be broken, and ends now in any case
+	c.Close()
 }
 
 // query asks a statement that is not made of anything from outside and returns its rows.

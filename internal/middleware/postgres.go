@@ -19,7 +19,8 @@ func postgresKind() Kind {
 			{Name: "require_auth", Type: Text, Help: "the ways to log in that the server may ask for, as libpq's require_auth; without it, scram-sha-256 and md5, and " +
 				"the password itself over verified TLS"},
 			{Name: "pgbouncer", Type: Flag, Help: "it is PgBouncer: its own database is asked for clients that wait"},
-			{Name: "max_silence", Type: Duration, Default: "45s", Help: "from how long a standby that hears nothing of its primary counts as cut off"},
+			{Name: "max_silence", Type: Duration, Help: "from how long a standby that hears nothing of its primary counts as cut off; without it, from three " +
+				"quarters of its wal_receiver_timeout (45s of the usual 60s): after half of it, it asks whether the primary is there"},
 			{Name: "max_retained_wal_bytes", Type: Number, Default: "10737418240", Help: "from how much write-ahead log a slot that nobody uses is an alarm"},
 		},
 		Facts: []string{
@@ -28,7 +29,8 @@ func postgresKind() Kind {
 			"alarm{archiver_failing}", "fact{replication_silence_seconds}", "fact{slot_retained_bytes}", "fact{clients_waiting}", "fact{longest_wait_seconds}",
 		},
 		Verified: Verification{
-			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of PostgreSQL 15 and PgBouncer 1.18"},
+			Live: []string{"PostgreSQL 15: a server alone, a primary with a standby, a standby fed from an archive, with and without TLS"},
+			Fake: []string{"PgBouncer 1.18, and what servers do that hang or are hostile: a fake of the protocol"},
 		},
 		Probe:    probePostgres,
 		Together: onePrimary,
@@ -97,64 +99,6 @@ func (g pgProbe) tellLoad(base pgRow) {
 		g.Unknown("saturation_ratio{transaction_ids}", Garbled)
 		g.Unknown("alarm{wraparound}", Garbled)
 	}
-}
-
-// tellStandby judges by the receiver of the log: without one nothing comes, and the lag of what had come before is none.
-func (g pgProbe) tellStandby(ctx context.Context) error {
-	g.Role("replica")
-	g.Writable(false)
-	rows, _, err := g.session.query(ctx, `SELECT status, extract(epoch FROM now() - last_msg_receipt_time)::text, pg_is_wal_replay_paused()::text,
-pg_wal_lsn_diff(greatest(latest_end_lsn, pg_last_wal_receive_lsn()), pg_last_wal_replay_lsn())::text,
-CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN '0' ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::text END
-FROM pg_stat_wal_receiver`)
-	lag := []string{"replication_lag_seconds", "replication_lag_bytes"}
-	notRunning := func(detail string, args ...any) error {
-		g.LinkUp(false)
-		g.Problem(ReplicationBroken, detail, args...)
-		for _, fact := range append(lag, "fact{replication_silence_seconds}") {
-			g.Unknown(fact, Unsupported)
-		}
-		return nil
-	}
-	switch {
-	case err != nil:
-		return err
-	case len(rows) == 0:
-		return notRunning("no receiver of the write-ahead log runs: nothing comes from the primary")
-	case rows[0].null(0):
-		for _, fact := range append(lag, "replication_link_up", "fact{replication_silence_seconds}") {
-			g.Unknown(fact, NoPermission)
-		}
-		g.Problem(Permission, "the receiver of the write-ahead log may not be seen: grant pg_monitor")
-		return nil
-	case rows[0].text(0) != "streaming":
-		return notRunning("the receiver of the write-ahead log is %s", rows[0].text(0))
-	}
-	row := rows[0]
-	silence, heard := row.number(1)
-	longest := g.OptionDuration("max_silence")
-	if heard {
-		g.Fact("replication_silence_seconds", max(0, silence))
-	} else {
-		g.Unknown("fact{replication_silence_seconds}", Garbled)
-	}
-	if heard && longest > 0 && silence > longest.Seconds() {
-		g.LinkUp(false)
-		g.Problem(ReplicationBroken, "nothing heard of the primary for %.0fs", silence)
-	} else {
-		g.LinkUp(true)
-	}
-	if row.text(2) == "true" {
-		g.Problem(ReplicationBroken, "replay is paused")
-	}
-	for i, tell := range []func(float64){g.LagBytes, g.LagSeconds} {
-		if n, ok := row.number(3 + i); ok {
-			tell(max(0, n))
-		} else {
-			g.Unknown([]string{"replication_lag_bytes", "replication_lag_seconds"}[i], WarmingUp)
-		}
-	}
-	return nil
 }
 
 // tellPools asks PgBouncer who waits: that is what it is there to prevent.

@@ -50,7 +50,12 @@ func (p *Probe) dialPostgres(ctx context.Context, database string) (*pgSession, 
 	config.ValidateConnect, config.AfterConnect, config.AfterNetConnect = nil, nil, nil
 	config.RequireAuth = p.pgMethods(!password.Empty())
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil } // dialPG does not look at it
-	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return p.dialPG(ctx) }
+	var undialled error                                                                                       // without the client's words, which name an address that is none
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		var conn net.Conn
+		conn, undialled = p.dialPG(ctx)
+		return conn, undialled
+	}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		f := pgproto3.NewFrontend(r, w)
 		f.SetMaxBodyLen(maxPGMessage)
@@ -59,6 +64,9 @@ func (p *Probe) dialPostgres(ctx context.Context, database string) (*pgSession, 
 	began := time.Now()
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	p.Phase("auth", time.Since(began))
+	if err != nil && undialled != nil {
+		return nil, undialled
+	}
 	if err != nil {
 		return nil, pgError(err)
 	}

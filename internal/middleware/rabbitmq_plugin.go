@@ -4,6 +4,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -67,8 +68,14 @@ func (p *Probe) rabbitmqPluginQueues(ctx context.Context) error {
 	vhost := p.Option("vhost")
 	path := "/metrics/detailed?family=queue_coarse_metrics&family=queue_consumer_count&vhost=" + url.QueryEscape(vhost)
 	a, err := p.request(ctx, http.MethodGet, path, "")
+	if errors.Is(err, errTooLong) { // there is no asking for a few queues only
+		for _, name := range names {
+			p.unknownQueue(name, Unsupported)
+		}
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("queues: %w", err)
+		return p.slowQueues(ctx, fmt.Errorf("queues: %w", err), names)
 	}
 	messages, consumers := map[string]float64{}, map[string]float64{}
 	if a.status == http.StatusOK {

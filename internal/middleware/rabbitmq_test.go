@@ -4,8 +4,10 @@ package middleware
 
 import (
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Answers of RabbitMQ 3.10.8.
@@ -140,4 +142,37 @@ func TestRabbitMQPlugin(t *testing.T) {
 func TestRabbitMQWithstands(t *testing.T) {
 	t.Run("management", func(t *testing.T) { withstands(t, rabbitmqKind(), nil) })
 	t.Run("plugin", func(t *testing.T) { withstands(t, rabbitmqKind(), map[string]string{"plugin": "true"}) })
+}
+
+// A broker with very many queues is slow to tell of them, or tells more than is read. Its alarms and nodes are known all the same.
+func TestRabbitMQOfVeryManyQueues(t *testing.T) {
+	all := rabbitmqPages(map[string]string{"/metrics": rabbitmqPlugin})
+	for _, c := range []struct {
+		name, plugin string
+		queues       http.HandlerFunc
+		why          Why
+	}{
+		{"slow", "false", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, TimedOut},
+		{"slow plugin", "true", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, TimedOut},
+		{"long plugin", "true", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxBody+1)) }, Unsupported},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target := probing(rabbitmqKind(), served(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, "/api/queues/") || r.URL.Path == "/metrics/detailed" {
+					c.queues(w, r)
+					return
+				}
+				pages(all)(w, r)
+			}), map[string]string{"plugin": c.plugin, "queues": "orders\nothers"})
+			target.Timeout = 500 * time.Millisecond
+			v := Run(t.Context(), target, nil)
+			wantUp(t, v)
+			for _, queue := range []string{"orders", "others"} {
+				wantUnknown(t, v, "queue_messages{"+queue+"}", c.why)
+			}
+			if measured(v.Alarms, "disk") != 0 {
+				t.Errorf("the alarm is not told: %+v", v)
+			}
+		})
+	}
 }

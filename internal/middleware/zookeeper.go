@@ -21,7 +21,9 @@ func zookeeperKind() Kind {
 		Port: "2181", TLSPort: "2281", Address: BaseURL,
 		Facts: []string{"role", "writable", "members{healthy}", "members_expected", "saturation_ratio{fd}", "fact{avg_latency_ms}",
 			"fact{outstanding_requests}", "fact{connections}", "fact{znodes}", "fact{data_bytes}"},
-		Verified: Verification{Fake: []string{"recorded answers of ZooKeeper 3.8, those without a quorum included"}},
+		Verified: Verification{
+			Live: []string{"ZooKeeper 3.8: an ensemble of three that loses its members, an observer, the AdminServer, a member that serves reads only"},
+		},
 		Probe:    probeZooKeeper,
 		Together: electorate,
 	}
