@@ -16,7 +16,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,7 +28,6 @@ import (
 
 	"stability-exporter/collectors"
 	"stability-exporter/internal/cluster"
-	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
 )
 
@@ -125,8 +123,8 @@ type exporter struct {
 	self     *selfMetrics
 	gatherer *gatherer
 	saved    *stateFile
-	pool     *middleware.Pool // of what is asked beside the cluster
-	settings atomic.Pointer[middleware.Settings]
+	prober   *prober
+	discover bool // at start: what the source keeps stays the same
 
 	reloading sync.Mutex
 }
@@ -146,12 +144,15 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 	for _, spec := range e.enabled(e.specs) {
 		e.reads |= spec.Reads
 	}
+	if e.discover = settings.Middleware.settings().Discovery.Enabled && o.source.cluster(); e.discover {
+		e.reads |= state.DiscoveryReads()
+	}
 	var clock func() time.Time
 	if e.source, clock, err = open(e); err != nil {
 		return nil, err
 	}
 	e.store = state.NewStore(state.Options{Clock: clock})
-	e.pool = middleware.NewPool(nil, logVerdicts(loggers.own))
+	e.prober = newProber(e.store, len(o.source.manifests) == 0, *o.collectors[collectors.Middleware().Name], loggers.own)
 	e.saved = &stateFile{path: o.stateFile, kept: e.store, self: e.self, logger: loggers.own}
 	if err := e.saved.load(); err != nil {
 		return nil, err
@@ -167,12 +168,9 @@ func newExporter(o *options, loggers loggers, open func(*exporter) (source, func
 // snapshot returns the present picture of the cluster and of the middleware.
 func (e *exporter) snapshot() *state.Snapshot {
 	s := *e.store.Snapshot()
-	s.Middleware = e.pool.Views()
+	s.Middleware, s.Discovery = e.prober.pool.Views(), e.prober.discovery.found()
 	return &s
 }
-
-// modules are those of the configuration.
-func (e *exporter) modules() map[string]*middleware.Module { return e.settings.Load().Modules }
 
 // load reads the configuration. One that leaves the exporter with nothing to do is refused.
 func (e *exporter) load() (*config, error) {
@@ -198,9 +196,7 @@ func (e *exporter) apply(settings *config) error {
 	}
 	e.store.SetGrace(settings.Damage.Grace.Duration)
 	e.gatherer.use(e.enabled(specs))
-	asked := settings.Middleware.settings()
-	e.settings.Store(asked)
-	e.pool.Use(asked.Targets, asked.Concurrency)
+	e.prober.configure(settings.Middleware.settings())
 	return nil
 }
 
@@ -249,6 +245,9 @@ func (e *exporter) reload() error {
 		level.Warn(e.loggers.own).Log("msg", "what the checks may read has changed: that takes effect at the next start",
 			"keys", "configmap_namespaces, events")
 	}
+	if discover := settings.Middleware.settings().Discovery.Enabled; discover && !e.discover && e.options.source.cluster() {
+		level.Warn(e.loggers.own).Log("msg", "middleware is to be discovered: that takes effect at the next start", "key", "middleware.discovery.enabled")
+	}
 	return nil
 }
 
@@ -290,9 +289,7 @@ func (e *exporter) run(ctx context.Context, hangups <-chan os.Signal) error {
 	})
 	background.Go(func() error { e.saved.keep(watching); return nil })
 	background.Go(func() error { e.reloadOn(watching, hangups); return nil })
-	if *e.options.collectors[collectors.Middleware().Name] { // else targets are asked on demand only
-		background.Go(func() error { e.pool.Run(watching); return nil })
-	}
+	background.Go(func() error { return e.prober.run(watching) })
 
 	failure := listen(serving, e.routes().handler(), e.options.web, e.loggers.bridge)
 	stopWatching()

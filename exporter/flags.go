@@ -117,7 +117,7 @@ func (o *options) validate() error {
 	if o.command != commandServe {
 		return nil
 	}
-	reserved := []string{healthPath, readyPath, reloadPath, inspectedPath, probePath, strings.TrimSuffix(profilingPath, "/")}
+	reserved := []string{healthPath, readyPath, reloadPath, inspectedPath, probePath, sdPath, strings.TrimSuffix(profilingPath, "/")}
 	if !plainPath.MatchString(o.telemetryPath) || slices.Contains(reserved, o.telemetryPath) ||
 		strings.HasPrefix(o.telemetryPath, profilingPath) {
 		return fmt.Errorf("--web.telemetry-path=%s cannot be served: give a path such as /metrics that nothing else uses",

@@ -29,7 +29,8 @@ func (e *exporter) routes() routes {
 		reload:        e.reload,
 		inspected:     e.inspected,
 		landing:       landingHandler(e.landing, e.loggers.own),
-		probe:         &probeHandler{pool: e.pool, modules: e.modules, self: e.self, logger: e.loggers.own},
+		probe:         &probeHandler{pool: e.prober.pool, modules: e.prober.modules, self: e.self, logger: e.loggers.own},
+		targets:       sdHandler{e.prober.pool.Targets, e.loggers.own},
 		profiling:     e.options.profiling,
 	}
 }

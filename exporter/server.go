@@ -44,6 +44,7 @@ type routes struct {
 	inspected     func()
 	landing       http.Handler
 	probe         http.Handler
+	targets       http.Handler
 	profiling     bool
 }
 
@@ -64,6 +65,7 @@ func (r routes) handler() http.Handler {
 		fmt.Fprintln(w, "restarts are counted from now on")
 	})
 	mux.Handle("GET "+probePath, r.probe)
+	mux.Handle("GET "+sdPath, r.targets)
 	mux.Handle("GET /{$}", r.landing)
 	if r.profiling {
 		mux.HandleFunc("GET "+profilingPath, pprof.Index)

@@ -93,7 +93,7 @@ func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error)
 	if len(o.manifests) > 0 {
 		manifests, err := cluster.NewManifests(cluster.ManifestOptions{
 			Paths: o.manifests, Stdin: stdin, Now: o.manifestsNow, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
-			Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Logger: e.loggers.own,
+			Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Middleware: e.discover, Logger: e.loggers.own,
 		})
 		if err != nil {
 			return nil, nil, err
@@ -103,7 +103,7 @@ func (e *exporter) openSource(stdin io.Reader) (source, func() time.Time, error)
 	live, err := cluster.NewLive(cluster.LiveOptions{
 		Kubeconfig: o.kubeconfig, Context: o.kubeContext, Kinds: e.reads, WorkloadLabels: o.workloadLabels,
 		Namespaces: o.namespaces, ExcludeNamespaces: o.exclude, Collectors: e.readersOf, Logger: e.loggers.own,
-		ConfigMapNamespaces: e.granted.configMapNamespaces, Events: e.granted.events,
+		ConfigMapNamespaces: e.granted.configMapNamespaces, Events: e.granted.events, Middleware: e.discover,
 	})
 	if err != nil {
 		return nil, nil, err

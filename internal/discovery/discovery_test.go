@@ -291,7 +291,7 @@ func TestPatterns(t *testing.T) {
 		{"*", "", true}, {"", "", true}, {"", "x", false}, {"?", "", false}, {"?", "x", true}, {"r?d*s", "redis", true}, {"*a*b*", "xxaxxbxx", true},
 		{"*a*b", "abab", true}, {"*a*b", "aba", false}, {"a**", "a", true}, {"[a]", "a", false}, {"*/redis", "a/b/redis", true},
 	} {
-		if got := fits(c.pattern, c.text); got != c.want {
+		if got := middleware.Fits(c.pattern, c.text); got != c.want {
 			t.Errorf("fits(%q, %q) = %v", c.pattern, c.text, got)
 		}
 	}

@@ -10,19 +10,8 @@ import (
 	"stability-exporter/internal/state"
 )
 
-// Rule says how servers are asked that are recognised by what their Service, or the workload behind it, tells. All patterns that are given have
-// to fit, and one of the first four has to be given. In a pattern * stands for any characters and ? for one.
-type Rule struct {
-	Name      string // label app.kubernetes.io/name of the Service
-	Component string // label app.kubernetes.io/component
-	PortName  string // a port of the Service or of a container behind it; that port is asked then
-	// Image is the repository of a container's image without its registry: bitnami/redis. A pattern without a slash may also fit the last part
-	// alone, and one with a colon in its last part is for the tag as well.
-	Image     string
-	Namespace string
-	// Template is how they are asked; without a name and an address. Its kind is never nil.
-	Template middleware.Target
-}
+// Rule says how servers are asked that are recognised by what their Service, or the workload behind it, tells. Its kind is never nil.
+type Rule middleware.DiscoveryRule
 
 // Wants reports whether a Service, of which the Members may still be missing, has to be shown to Discover.
 func (r *Rules) Wants(s *state.MiddlewareService) bool {
@@ -37,7 +26,7 @@ const optOut = "false"
 // probed is nil. Port numbers alone tell nothing.
 func (r *Rules) recognise(s *state.MiddlewareService) (*found, *mistake) {
 	probe := s.Probing.Probe.String()
-	if probe == optOut || len(r.Namespaces) > 0 && !slices.ContainsFunc(r.Namespaces, func(p string) bool { return fits(p, s.Namespace) }) {
+	if probe == optOut || len(r.Namespaces) > 0 && !slices.ContainsFunc(r.Namespaces, func(p string) bool { return middleware.Fits(p, s.Namespace) }) {
 		return nil, nil
 	}
 	f := &found{service: s, annotated: probe != ""}
@@ -114,7 +103,9 @@ func (r *Rule) fits(s *state.MiddlewareService) bool {
 }
 
 // wants reports whether a pattern, if there is one, fits a text that is there.
-func wants(pattern, text string) bool { return pattern == "" || text != "" && fits(pattern, text) }
+func wants(pattern, text string) bool {
+	return pattern == "" || text != "" && middleware.Fits(pattern, text)
+}
 
 func (r *Rule) fitsImage(s *state.MiddlewareService) bool {
 	for c := range containers(s) {
@@ -133,33 +124,11 @@ func imageFits(pattern string, image state.Image) bool {
 	}
 	last := strings.LastIndexByte(pattern, '/') + 1
 	if name, tag, tagged := strings.Cut(pattern[last:], ":"); tagged {
-		if !fits(tag, image.Tag.String()) {
+		if !middleware.Fits(tag, image.Tag.String()) {
 			return false
 		}
 		pattern = pattern[:last] + name
 	}
-	return fits(pattern, repository) || fits(pattern, "/"+repository) ||
-		last == 0 && fits(pattern, repository[strings.LastIndexByte(repository, '/')+1:])
-}
-
-// fits reports whether a text fits a pattern from its first to its last character: * stands for any characters, ? for one of them.
-func fits(pattern, text string) bool {
-	star, resume := -1, 0 // where the last * is, and how much of the text it has taken
-	p, t := 0, 0
-	for t < len(text) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, t
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
-			p++
-			t++
-		case star >= 0:
-			resume++
-			p, t = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+	return middleware.Fits(pattern, repository) || middleware.Fits(pattern, "/"+repository) ||
+		last == 0 && middleware.Fits(pattern, repository[strings.LastIndexByte(repository, '/')+1:])
 }

@@ -4,7 +4,6 @@ package middleware
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -55,18 +54,40 @@ type Discovery struct {
 	Rules []DiscoveryRule
 }
 
-// DiscoveryRule says how servers are asked that are recognised by their labels, the name of a port or their image.
+// DiscoveryRule says how servers are asked that are recognised by what their Service, or the workload behind it, tells. All patterns that are
+// given have to fit, see Fits, and one of the first four is given.
 type DiscoveryRule struct {
-	Name, Component, PortName, Image, Namespace string // patterns of Fits; an empty one fits all, but one of the first four is given
-	Template                                    Target // without a name and an address
+	Name      string // label app.kubernetes.io/name of the Service
+	Component string // label app.kubernetes.io/component
+	PortName  string // a port of the Service or of a container behind it; that port is asked then
+	// Image is the repository of a container's image without its registry: bitnami/redis. A pattern without a slash may also fit the last part
+	// alone, and one with a colon in its last part is for the tag as well.
+	Image     string
+	Namespace string
+	Template  Target // how they are asked; without a name and an address
 }
 
 // Fits reports whether a text fits a pattern from its first to its last character: * stands for any characters, slashes included, and ? for
 // one of them.
 func Fits(pattern, text string) bool {
-	flat := strings.NewReplacer("/", "\x00", "[", "\x01", "]", "\x02", `\`, "\x03") // means nothing to path.Match
-	fits, err := path.Match(flat.Replace(pattern), flat.Replace(text))
-	return err == nil && fits
+	star, resume := -1, 0 // where the last * is, and how much of the text it has taken
+	p, t := 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			resume++
+			p, t = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // ForDiscovered returns the credential for a server that was discovered at HOST:PORT in a namespace: it goes there and nowhere else.

@@ -147,13 +147,14 @@ func configureTargets(dir string, n int) (config string, end func(), err error) 
 		}
 	}
 	kinds := slices.Sorted(maps.Keys(answering()))
+	mute := slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == "tcp" }) // that is content with a connection
 	var text strings.Builder
 	fmt.Fprintf(&text, "middleware:\n  interval: %s\n  timeout: %s\n  targets:\n", targetInterval, targetTimeout)
 	for i := range n {
 		kind, name, answers := kinds[i/2%len(kinds)], fmt.Sprintf("fine-%d", i), answering()[kinds[i/2%len(kinds)]]
 		if i%2 == 1 {
 			name, answers = fmt.Sprintf("hangs-%d", i), nil
-			kind = kinds[i/2%(len(kinds)-1)] // tcp is content with a connection
+			kind = mute[i/2%len(mute)]
 		}
 		l, err := serveLines(answers, hangsUp(kind))
 		if err != nil {
