@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"stability-exporter/internal/state"
@@ -145,6 +146,43 @@ func (p *Probe) StartTLS(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	return p.handshake(ctx, conn, address)
 }
 
+// refusableConn tells why a server hung up. With TLS 1.3 one that does not want the client's certificate says so after the handshake, and the
+// first write may already fail: what it said is still to be read then.
+type refusableConn struct {
+	net.Conn
+	mu    sync.Mutex
+	early []byte // what was read when a write had failed, and was no refusal
+}
+
+// Write implements net.Conn.
+func (c *refusableConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err == nil || reasonOf(err) != Closed {
+		return n, err
+	}
+	first := make([]byte, 1)
+	got, said := c.Conn.Read(first) // ends with the deadline of the connection
+	if said != nil && reasonOf(said) == TLS {
+		return n, said
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.early = append(c.early, first[:got]...)
+	return n, err
+}
+
+// Read implements net.Conn.
+func (c *refusableConn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	n := copy(b, c.early)
+	c.early = c.early[n:]
+	c.mu.Unlock()
+	if n > 0 {
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
 // handshake makes conn a TLS connection; on an error it is closed.
 func (p *Probe) handshake(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
 	config, err := p.TLSConfig(address)
@@ -164,7 +202,7 @@ func (p *Probe) handshake(ctx context.Context, conn net.Conn, address string) (n
 		}
 		return nil, fail(TLS, "no TLS handshake: %w", err)
 	}
-	return secured, nil
+	return &refusableConn{Conn: secured}, nil
 }
 
 // TLSConfig returns how to protect a connection to host:port. The certificates are verified by hand, so that the end of their

@@ -117,11 +117,14 @@ func reasonOf(err error) Reason {
 	var r *reasoned
 	var dns *net.DNSError
 	var timeout interface{ Timeout() bool }
+	var network *net.OpError
 	switch {
 	case errors.As(err, &r):
 		return r.reason
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return DNS
+	case errors.As(err, &network) && network.Op == "remote error": // an alert of TLS
+		return TLS
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return Timeout
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

@@ -118,12 +118,11 @@ func (p *Probe) staysOpen(conn net.Conn) error {
 		return fmt.Errorf("it accepts and hangs up: %w", err)
 	}
 	_, err := conn.Read(make([]byte, 1))
-	var alert *net.OpError
 	switch {
 	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
-	case errors.As(err, &alert) && alert.Op == "remote error":
-		return fail(TLS, "it refuses the connection: %w", alert.Err)
+	case reasonOf(err) == TLS:
+		return fmt.Errorf("it refuses the connection: %w", err)
 	}
 	return fmt.Errorf("it accepts and hangs up: %w", err)
 }
