@@ -6,6 +6,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"stability-exporter/internal/state"
 )
 
 // redisKind asks Redis and what speaks its protocol by INFO, never by PING: a node of a broken cluster answers PONG.
@@ -57,7 +59,7 @@ func probeRedis(ctx context.Context, p *Probe) error {
 		p.Problem(Loading, "it loads its data")
 	}
 	r.tellReplication()
-	whole := true
+	whole := state.True
 	if info["cluster_enabled"] == "1" {
 		if whole, err = r.tellCluster(); err != nil {
 			return err
@@ -220,7 +222,7 @@ func (r redisProbe) tellReplicas() {
 }
 
 // tellWritable says whether a write would be taken now; of a replica it is no problem that it is not.
-func (r redisProbe) tellWritable(clusterWhole bool) {
+func (r redisProbe) tellWritable(clusterWhole state.Tristate) {
 	if r.info["role"] != "master" {
 		if readOnly, ok := r.info["slave_read_only"]; ok {
 			r.Writable(readOnly == "0")
@@ -241,8 +243,8 @@ func (r redisProbe) tellWritable(clusterWhole bool) {
 	}
 }
 
-// stopped returns why a primary takes no writes; unknown says that a setting which decides it could not be asked.
-func (r redisProbe) stopped(clusterWhole bool) (why string, unknown bool) {
+// stopped returns why a primary takes no writes; unknown says that something which decides it could not be asked.
+func (r redisProbe) stopped(clusterWhole state.Tristate) (why string, unknown bool) {
 	used, _ := r.info.number("used_memory")
 	uncounted, _ := r.info.number("mem_not_counted_for_evict")
 	limit, _ := r.info.number("maxmemory")
@@ -251,20 +253,21 @@ func (r redisProbe) stopped(clusterWhole bool) (why string, unknown bool) {
 	switch {
 	case r.info["loading"] == "1":
 		return "it loads its data", false
-	case !clusterWhole:
+	case clusterWhole == state.False:
 		return "the cluster is down", false
 	case limit > 0 && used-uncounted > limit && cannotEvict:
 		return "its memory is full and nothing may be evicted", false
 	case r.info["aof_last_write_status"] == "err":
 		return "the append-only file cannot be written", false
 	}
+	unknown = clusterWhole == state.Absent
 	if r.info["rdb_last_bgsave_status"] == "err" {
 		stops, asked := r.setting("stop-writes-on-bgsave-error")
 		saves, askedToo := r.setting("save")
 		if asked && askedToo && stops == "yes" && saves != "" {
 			return "the last snapshot failed, which stops writes", false
 		}
-		unknown = !asked || !askedToo
+		unknown = unknown || !asked || !askedToo
 	}
 	if good, told := r.info.number("min_slaves_good_slaves"); told { // only when a number of replicas is demanded
 		text, asked := r.setting("min-replicas-to-write")

@@ -113,7 +113,7 @@ func TestRedisVerdicts(t *testing.T) {
 			more: map[string]string{"CLUSTER INFO": bulk(replaced(clusterOK, "assigned:16384", "assigned:10923")), "CLUSTER NODES": bulk(threeNodes)}},
 		{name: "cluster with too few nodes", info: redisNode, role: "primary", writable: state.True, want: []Reason{MembersMissing}, change: func(t *Target) { t.Limits.ExpectedMembers = 6 },
 			more: map[string]string{"CLUSTER INFO": bulk(clusterOK), "CLUSTER NODES": bulk(threeNodes)}},
-		{name: "cluster that may not be asked", info: redisNode, role: "primary", writable: state.True, want: []Reason{Permission},
+		{name: "cluster that may not be asked", info: redisNode, role: "primary", writable: state.Absent, want: []Reason{Permission},
 			more: map[string]string{"CLUSTER": "-NOPERM this user has no permissions to run the 'cluster|info' command\r\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
