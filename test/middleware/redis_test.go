@@ -20,6 +20,7 @@ import (
 type redis struct {
 	*daemon.Daemon
 	address, port, dir string
+	bus                string // the port that the other nodes of a cluster talk to
 }
 
 // startRedis starts a server that keeps nothing unless it is told to.
