@@ -52,7 +52,7 @@ func probeNginx(ctx context.Context, p *Probe) error {
 	if err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	if err := p.judgePage("page_", a); err != nil {
+	if _, err := p.judgePage("page_", a); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	p.Up()

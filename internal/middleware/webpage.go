@@ -49,7 +49,8 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 	if err != nil {
 		return err
 	}
-	if err := p.judgePage("", a); err != nil {
+	wrongStatus, err := p.judgePage("", a)
+	if err != nil {
 		return err
 	}
 	p.Up()
@@ -57,7 +58,7 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 	if len(predicates)+len(facts)+len(expiries) == 0 {
 		return nil
 	}
-	document, err := decodeJSON(a.body)
+	document, err := a.document(wrongStatus)
 	if err != nil {
 		for _, text := range facts {
 			name, _, _ := strings.Cut(text, "=")
@@ -76,6 +77,15 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 		p.tellExpiry(text, document)
 	}
 	return nil
+}
+
+// document decodes the JSON of a page. The page of an error is another one: that it is no JSON has the reason of its status.
+func (a *answer) document(wrongStatus Reason) (any, error) {
+	document, err := decodeJSON(a.body)
+	if err != nil && wrongStatus != "" {
+		return nil, fail(wrongStatus, "HTTP %d: %w", a.status, err)
+	}
+	return document, err
 }
 
 // predicate is what a value in a JSON document must be.
