@@ -72,7 +72,7 @@ func TestRedisClusterLosesANode(t *testing.T) {
 
 	// Without full coverage the rest is served; what is lost is lost all the same.
 	nodes[0].must(t, "CONFIG", "SET", "cluster-require-full-coverage", "no")
-	awaitView(t, left, "the rest of the cluster", func(v *state.MiddlewareView) error { return role("primary", state.True)(v) })
+	awaitView(t, left, "the rest of the cluster", role("primary", state.True))
 	check(t, probe(t, left), upWith(middleware.Degraded, middleware.MembersMissing), number(partitions, "offline", 5461, 5461))
 
 	nodes[2].startNode(t)

@@ -44,7 +44,7 @@ func TestRedisReplication(t *testing.T) {
 	t.Parallel()
 	primary, replica := startReplicated(t)
 	first, second := target(t, "redis", primary.address, expecting(2)), target(t, "redis", replica.address, expecting(2))
-	awaitView(t, first, "the replica in step", func(v *state.MiddlewareView) error { return number(members, "synced", 2, 2)(v) })
+	awaitView(t, first, "the replica in step", number(members, "synced", 2, 2))
 	check(t, probe(t, first), healthy, role("primary", state.True), nothingUnknown, number(members, "connected", 2, 2))
 	check(t, probe(t, second), healthy, role("replica", state.False), nothingUnknown, number(facts, "replication_silence_seconds", 0, 2))
 	if v := probe(t, first); !v.LagBytes.Known || v.LagBytes.Value > 1<<10 {
