@@ -98,7 +98,7 @@ func occupy(t *testing.T, address string, n int, text string) (release func()) {
 	}
 	t.Cleanup(func() { release() })
 	for range n {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
