@@ -17,6 +17,9 @@ type nginx struct {
 	address string
 }
 
+// workerConnections is how many connections an nginx of the tests takes.
+const workerConnections = "64"
+
 // startNginx starts a server with stub_status and the given locations.
 func startNginx(t *testing.T, locations string) nginx {
 	t.Helper()
@@ -29,7 +32,7 @@ func startNginxWith(t *testing.T, listenOption, settings, locations string) ngin
 	address, _ := freeAddress(t)
 	config := write(t, dir, "nginx.conf", `
 daemon off; master_process off; pid `+dir+`/pid; error_log stderr;
-events { worker_connections 32; }
+events { worker_connections `+workerConnections+`; }
 http {
 	access_log off; keepalive_timeout 60s; proxy_connect_timeout 1s;
 	client_body_temp_path `+dir+`/body; proxy_temp_path `+dir+`/proxy; fastcgi_temp_path `+dir+`/fastcgi;
@@ -52,8 +55,8 @@ func TestNginxUpstreamDies(t *testing.T) {
 	upstream := startNginx(t, `location / { return 200 "shop"; }`)
 	front := startNginx(t, `location / { proxy_pass http://`+upstream.address+`; }`)
 	shop := target(t, "nginx", front.address, option("page", "/shop"), option("page_text", "shop"),
-		option("worker_processes", "1"), option("worker_connections", "32"))
-	check(t, probe(t, shop), healthy, nothingUnknown, number(saturation, "connections", 0.03, 0.2), number(facts, "requests", 1, 10))
+		option("worker_processes", "1"), option("worker_connections", workerConnections))
+	check(t, probe(t, shop), healthy, nothingUnknown, number(saturation, "connections", 0.015, 0.2), number(facts, "requests", 1, 10))
 	check(t, probe(t, target(t, "nginx", front.address, option("page", "/shop"), option("page_text", "basket"))), upWith(middleware.Mismatch))
 	upstream.Kill()
 	check(t, probe(t, shop), upWith(middleware.Unavailable), unhealthy(middleware.Unavailable, "502"))
@@ -92,8 +95,8 @@ func TestNginxAnswers(t *testing.T) {
 func TestNginxConnectionsFull(t *testing.T) {
 	t.Parallel()
 	n := startNginx(t, "")
-	full := target(t, "nginx", n.address, option("worker_processes", "1"), option("worker_connections", "32"))
-	occupy(t, n.address, 24, "GET / HT")
+	full := target(t, "nginx", n.address, option("worker_processes", "1"), option("worker_connections", workerConnections))
+	occupy(t, n.address, 48, "GET / HT")
 	awaitView(t, full, "the busy connections", number(saturation, "connections", 0.75, 0.8))
 	check(t, probe(t, full), healthy)
 	var releases []func()
