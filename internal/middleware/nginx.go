@@ -28,8 +28,11 @@ func nginxKind() Kind {
 		}, pageOptions("page_")),
 		Facts: append(tlsFacts(), "saturation_ratio{connections}", "fact{active_connections}", "fact{reading_connections}",
 			"fact{writing_connections}", "fact{waiting_connections}", "fact{requests}", "fact{dropped_connections}"),
-		Verified: Verification{Fake: []string{"recorded stub_status pages of nginx and Tengine"}},
-		Probe:    probeNginx,
+		Verified: Verification{
+			Live: []string{"nginx 1.22: in front of another server, with and without TLS"},
+			Fake: []string{"recorded stub_status pages of Tengine"},
+		},
+		Probe: probeNginx,
 	}
 }
 

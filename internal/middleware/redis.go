@@ -28,7 +28,8 @@ func redisKind() Kind {
 			"fact{cluster_slots_suspected}",
 		},
 		Verified: Verification{
-			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of Redis 7"},
+			Live: []string{"Redis 7.0: alone, a primary with a replica, a cluster of three; with accounts and with TLS"},
+			Fake: []string{"servers that tell less than Redis 7 or forbid more"},
 		},
 		Probe:    probeRedis,
 		Together: onePrimary,

@@ -31,9 +31,12 @@ func httpKind() Kind {
 			{Name: "expires", Type: List, Check: checkExpiry,
 				Help: "what expires, as NAME=UNIT:PATH with the unit days (left), date, unix (seconds) or unix_ms: licence=days:licence.daysLeft"},
 		}),
-		Facts:    append(tlsFacts(), "fact", "expiry_timestamp_seconds"),
-		Verified: Verification{Fake: []string{"Go's HTTP server as a licence server that is good, expired, out of seats, broken and slow"}},
-		Probe:    probeHTTP,
+		Facts: append(tlsFacts(), "fact", "expiry_timestamp_seconds"),
+		Verified: Verification{
+			Live: []string{"nginx 1.22 as a licence server that is good, expired, out of seats, broken and away, with and without TLS"},
+			Fake: []string{"Go's HTTP server that is slow"},
+		},
+		Probe: probeHTTP,
 	}
 }
 

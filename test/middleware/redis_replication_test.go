@@ -123,3 +123,18 @@ func TestRedisReplicaOfNobody(t *testing.T) {
 	replica := startRedis(t, "--replicaof", "127.0.0.1 "+nobody)
 	check(t, probe(t, target(t, "redis", replica.address)), upWith(middleware.ReplicationBroken), role("replica", state.False))
 }
+
+// A replica that takes a copy of everything serves nothing new meanwhile, and its primary does not count it.
+func TestRedisReplicaIsCopied(t *testing.T) {
+	t.Parallel()
+	primary := startRedis(t, "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
+	primary.fill(t, 1000)
+	primary.must(t, "CONFIG", "SET", "rdb-key-save-delay", "1000") // microseconds for each key
+	replica := startRedis(t, "--replicaof", "127.0.0.1 "+primary.port)
+	copied := target(t, "redis", replica.address)
+	awaitView(t, copied, "the copy", unhealthy(middleware.ReplicationBroken, "copied anew"))
+	check(t, probe(t, target(t, "redis", primary.address, expecting(2))), upWith(middleware.MembersMissing), number(members, "connected", 2, 2),
+		number(members, "synced", 1, 1))
+	awaitView(t, copied, "the end of the copy", healthy)
+	awaitView(t, target(t, "redis", primary.address, expecting(2)), "the replica in step", healthy)
+}

@@ -222,6 +222,8 @@ func TestRedisTLSOfClients(t *testing.T) {
 	r := startRedisTLS(t, a, p, "yes")
 	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file), showing(p))), healthy, certified(p, state.True))
 	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file))), down(middleware.TLS, ""), certified(p, state.True))
+	check(t, probe(t, target(t, "tls", r.address, overTLS(a.file))), down(middleware.TLS, ""), certified(p, state.True))
+	check(t, probe(t, target(t, "tcp", r.address, overTLS(a.file))), down(middleware.TLS, ""))
 	expired := a.issue(t, "127.0.0.1", time.Now().Add(-time.Hour))
 	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file), showing(expired))), down(middleware.TLS, "expired"))
 	check(t, probe(t, target(t, "redis", r.address, within(hangPatience))), down(middleware.Closed, ""))
