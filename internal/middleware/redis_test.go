@@ -166,6 +166,8 @@ func TestRedisRefusals(t *testing.T) {
 		{"protected mode", map[string]string{"AUTH": "-DENIED Redis is running in protected mode\r\n"}, Auth},
 		{"INFO forbidden", map[string]string{"AUTH": "+OK\r\n", "INFO": "-NOPERM this user has no permissions to run the 'info' command\r\n"}, Permission},
 		{"full", map[string]string{"AUTH": "-ERR max number of clients reached\r\n"}, Saturated},
+		{"busy", map[string]string{"AUTH": "+OK\r\n", "INFO": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"}, Unavailable},
+		{"busy, before Redis 7", map[string]string{"AUTH": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"}, Unavailable},
 		{"a sentinel", map[string]string{"AUTH": "+OK\r\n", "INFO": bulk("redis_mode:sentinel\r\n")}, Mismatch},
 		{"nothing told", map[string]string{"AUTH": "+OK\r\n", "INFO": bulk("")}, Protocol},
 		{"a length beyond all bounds", map[string]string{"AUTH": "+OK\r\n", "INFO": "$9223372036854775807\r\n"}, Protocol},
