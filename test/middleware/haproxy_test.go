@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"stability-exporter/internal/middleware"
@@ -121,6 +122,25 @@ func TestHAProxyAnswers(t *testing.T) {
 	checkHang(t, guarded.Daemon, target(t, "haproxy", guarded.address, as("admin", password)))
 	guarded.Kill()
 	check(t, probe(t, target(t, "haproxy", guarded.address)), down(middleware.Refused, ""))
+}
+
+func TestHAProxyTLS(t *testing.T) {
+	t.Parallel()
+	server, _ := shopServer(t)
+	checkCertificates(t, "haproxy", func(t *testing.T, a *authority, p pair) string {
+		var both []byte
+		for _, file := range []string{p.certificate, p.key} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			both = append(both, text...)
+		}
+		address, _ := freeAddress(t)
+		startHAProxy(t, "bind "+address+" ssl crt "+write(t, t.TempDir(), "both.pem", string(both))+"\n\t"+statistics, "",
+			"backend shop\n\tserver one "+server+"\n")
+		return address
+	})
 }
 
 // A balancer without a server accepts connections and hangs up: a connection alone is no sign of life.

@@ -130,6 +130,17 @@ func TestRedisLoading(t *testing.T) {
 	awaitView(t, target(t, "redis", r.address), "the end of the loading", healthy)
 }
 
+// A script that does not end: every question is answered, with an error.
+func TestRedisBusy(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, "--busy-reply-threshold", "50")
+	busy := target(t, "redis", r.address)
+	occupy(t, r.address, 1, "EVAL \"while true do end\" 0\r\n")
+	awaitView(t, busy, "the answer that it is busy", down(middleware.Unavailable, "BUSY"))
+	r.must(t, "SCRIPT", "KILL")
+	awaitView(t, busy, "the end of the script", healthy)
+}
+
 func TestRedisMemoryFull(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
