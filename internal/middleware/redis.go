@@ -19,7 +19,8 @@ func redisKind() Kind {
 		Port: "6379",
 		Options: []Option{
 			{Name: "max_silence", Type: Duration, Default: "30s",
-				Help: "from how long a replica that hears nothing of its primary counts as cut off, although its link still counts as up"},
+				Help: "from how long a replica that hears nothing of its primary, or of which its primary hears nothing, counts as cut off, although " +
+					"the link between them still counts as up"},
 		},
 		Facts: []string{
 			"role", "writable", "replication_link_up", "replication_lag_bytes", "members{connected}", "members{synced}", "members{healthy}", "members{failed}",
@@ -193,15 +194,20 @@ func (r redisProbe) tellReplicas() {
 	}
 	r.Role("primary")
 	offset, known := r.info.number("master_repl_offset")
-	synced, furthest := 0, 0.0
+	longest := r.OptionDuration("max_silence")
+	online, synced, furthest := 0, 0, 0.0
 	for i := range min(int(connected), maxRedisReplicas) {
 		replica := commaPairs(r.info["slave"+strconv.Itoa(i)])
 		if replica["state"] != "online" {
 			continue
 		}
-		synced++
+		online++
 		if at, err := strconv.ParseFloat(replica["offset"], 64); err == nil {
 			furthest = max(furthest, offset-at)
+		}
+		silence, err := strconv.ParseFloat(replica["lag"], 64) // since it last acknowledged, which it does every second
+		if err != nil || longest <= 0 || silence <= longest.Seconds() {
+			synced++
 		}
 	}
 	if ok {
@@ -209,9 +215,9 @@ func (r redisProbe) tellReplicas() {
 		r.Members("synced", synced+1)
 	}
 	switch {
-	case synced > 0 && known:
+	case online > 0 && known:
 		r.LagBytes(furthest)
-	case synced > 0:
+	case online > 0:
 		r.Unknown("replication_lag_bytes", Unsupported)
 	}
 	if expected := r.Target.Limits.ExpectedMembers; expected > 0 && r.info["cluster_enabled"] != "1" {

@@ -86,6 +86,7 @@ func TestRedisVerdicts(t *testing.T) {
 		{name: "primary", info: redisPrimary, role: "primary", writable: state.True},
 		{name: "primary that lacks a replica", info: redisPrimary, change: func(t *Target) { t.Limits.ExpectedMembers = 3 }, role: "primary",
 			writable: state.True, want: []Reason{MembersMissing}},
+		{name: "primary of a replica that hangs", info: replaced(redisPrimary, "lag=1", "lag=31"), change: func(t *Target) { t.Limits.ExpectedMembers = 2 }, role: "primary", writable: state.True, want: []Reason{MembersMissing}},
 		{name: "replica", info: redisReplica, role: "replica", writable: state.False},
 		{name: "replica that should be the primary", info: redisReplica, change: func(t *Target) { t.Limits.Role = "primary" }, role: "replica",
 			writable: state.False, want: []Reason{RoleConflict}},
