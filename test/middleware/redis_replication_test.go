@@ -89,6 +89,22 @@ func TestRedisPrimaryHangs(t *testing.T) {
 	awaitView(t, cut, "word of the primary", healthy)
 }
 
+// A replica that hangs stays online in its primary's eyes for repl-timeout; that it acknowledges nothing tells earlier.
+func TestRedisReplicaHangs(t *testing.T) {
+	t.Parallel()
+	primary, replica := startReplicated(t)
+	first := target(t, "redis", primary.address, expecting(2), option("max_silence", "1s"))
+	awaitView(t, first, "the replica in step", healthy)
+	thaw := freeze(t, replica.Daemon)
+	view := awaitView(t, first, "the silence", upWith(middleware.MembersMissing))
+	check(t, view, number(members, "connected", 2, 2), number(members, "synced", 1, 1))
+	if said := primary.must(t, "INFO", "replication"); !contains(said, "state=online") {
+		t.Errorf("the server itself should still take the replica for one that is there: %s", said)
+	}
+	thaw()
+	awaitView(t, first, "word of the replica", healthy)
+}
+
 // The members of a group are judged together: none leads, or two do.
 func TestRedisPrimaryDies(t *testing.T) {
 	t.Parallel()
