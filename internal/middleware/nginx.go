@@ -83,6 +83,10 @@ func (p *Probe) askStubStatus(ctx context.Context, path string, optional bool) e
 		return err
 	}
 	s, ok := parseStubStatus(a.body)
+	if !ok && optional { // a program behind it that has a page for every path
+		p.unknownStubStatus(Garbled)
+		return nil
+	}
 	if !ok {
 		return fail(Protocol, "what is at %s is no stub_status", path)
 	}
