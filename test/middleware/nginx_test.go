@@ -71,6 +71,7 @@ func TestNginxAnswers(t *testing.T) {
 		location = /private { return 401; }
 		location = /forbidden { return 403; }
 		location = /moved { return 301 /; }
+		location = /shop { return 200 "shop"; }
 		location = /busy { return 503; }`)
 	for _, c := range []struct {
 		page string
@@ -86,6 +87,12 @@ func TestNginxAnswers(t *testing.T) {
 	}
 	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/nowhere"))), down(middleware.Mismatch, "configure status_path"))
 	check(t, probe(t, target(t, "nginx", n.address, option("page", "/moved"), option("page_status", "3xx"))), healthy)
+	check(t, probe(t, target(t, "nginx", n.address, option("status_path", ""), option("page", "/shop"))), healthy,
+		unknown("fact{requests}", middleware.NotConfigured))
+	// A program that has a page for every path has one for stub_status, too, where that is not set up.
+	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/shop"), option("page", "/shop"))), healthy,
+		unknown("fact{requests}", middleware.Garbled))
+	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/shop"))), down(middleware.Protocol, "no stub_status"))
 	checkHang(t, n.Daemon, target(t, "nginx", n.address))
 	n.Kill()
 	check(t, probe(t, target(t, "nginx", n.address)), down(middleware.Refused, ""))
