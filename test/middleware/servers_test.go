@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,10 +195,22 @@ func unknown(fact string, why middleware.Why) func(*state.MiddlewareView) error 
 	}
 }
 
-// nothingUnknown wants every fact of the role to be told.
+// nothingUnknown wants every fact of the role to be told, and none that the kind does not declare.
 func nothingUnknown(view *state.MiddlewareView) error {
 	if len(view.Unknown) > 0 {
 		return errors.New("nothing should be unknown")
+	}
+	kinds := middleware.Kinds()
+	declared := kinds[slices.IndexFunc(kinds, func(k middleware.Kind) bool { return k.Name == view.Kind })].Facts
+	for family, list := range map[string][]state.Measurement{
+		"members": view.Members, "saturation_ratio": view.Saturation, "alarm": view.Alarms, "partitions": view.Partitions, "fact": view.Facts,
+		"expiry_timestamp_seconds": view.Expiry,
+	} {
+		for _, m := range list {
+			if fact := family + "{" + m.Name + "}"; !slices.Contains(declared, fact) && !slices.Contains(declared, family) {
+				return fmt.Errorf("%s is told, and the kind does not declare it", fact)
+			}
+		}
 	}
 	return nil
 }
