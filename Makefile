@@ -24,6 +24,7 @@ help:
 	@echo 'make generate      rewrite what is generated: references, manifests, the sample cluster'
 	@echo 'make bench         benchmarks'
 	@echo 'make soak          break a real cluster and wait for each page at full length: an hour or two'
+	@echo 'make differential  what other exporters say of middleware that is broken, and what we say'
 	@echo 'make cluster-up    start a real control plane with simulated nodes, to try things by hand'
 	@echo 'make cluster-down  stop it'
 
@@ -71,6 +72,12 @@ soak: test-tools
 	cd test && go test -count=1 -timeout 6h -parallel 200 -v ./pages -args -scale=1 -report=$(CURDIR)/rules/seconds.csv
 	go test ./rules -run Golden -update
 
+# Exporters of Debian beside ours on the same broken servers, as a table.
+.PHONY: differential
+differential: packages += prometheus-redis-exporter prometheus-nginx-exporter prometheus-blackbox-exporter prometheus-haproxy-exporter
+differential: test-tools
+	cd test && go test -tags differential -count=1 -v -run TestDifferential ./middleware
+
 .PHONY: cluster-up cluster-down
 cluster-up:
 	@cd test && go run ./cmd/cluster up
@@ -109,6 +116,7 @@ test-vet:
 	go vet ./...
 	@for module in $(tested); do (set -x; cd $$module && go vet ./...) || exit 1; done
 	cd test/controlplane && go vet -trimpath ./...
+	cd test && go vet -tags differential ./middleware
 
 test-modules:
 	@for module in . $(nested); do (cd $$module && go mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done

@@ -26,8 +26,11 @@ func haproxyKind() Kind {
 		},
 		Facts: []string{"members{healthy}", "members{down}", "members{maintenance}", "members{draining}", "saturation_ratio{sessions}",
 			"saturation_ratio{connections}", "fact{backends}", "fact{backends_without_servers}", "fact{queued_requests}"},
-		Verified: Verification{Fake: []string{"recorded statistics of HAProxy 2.6 in both forms, and of 2.2 in the second"}},
-		Probe:    probeHAProxy,
+		Verified: Verification{
+			Live: []string{"HAProxy 2.6: both forms of the statistics"},
+			Fake: []string{"recorded metrics of HAProxy 2.2"},
+		},
+		Probe: probeHAProxy,
 	}
 }
 

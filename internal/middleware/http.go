@@ -61,6 +61,10 @@ func (p *Probe) exchange(ctx context.Context, e exchange) (*answer, error) {
 		if wrapped, ok := err.(*url.Error); ok { // its text holds the URL
 			err = wrapped.Err
 		}
+		// net/http has no name for it: the server hung up before the request was written.
+		if strings.Contains(err.Error(), "server closed idle connection") {
+			return nil, fail(Closed, "cannot ask: %w", err)
+		}
 		return nil, fmt.Errorf("cannot ask: %w", err)
 	}
 	defer response.Body.Close()

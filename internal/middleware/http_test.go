@@ -168,6 +168,14 @@ func withstands(t *testing.T, kind Kind, options map[string]string, healthy ...s
 	}
 }
 
+// A balancer without a server behind it hangs up before or after the request is written, as it happens.
+func TestServerThatHangsUp(t *testing.T) {
+	address := listen(t, func(net.Conn) {})
+	for range 300 {
+		wantProblem(t, Run(t.Context(), targetOf(t, "http", address), nil), Closed)
+	}
+}
+
 // All requests of a probe go over one connection, so that behind a balancer all facts are those of one server.
 func TestAProbeAsksOneServer(t *testing.T) {
 	var connections atomic.Int32

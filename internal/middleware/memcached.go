@@ -21,8 +21,11 @@ func memcachedKind() Kind {
 		Port: "11211",
 		Facts: []string{"saturation_ratio{connections}", "fact{connections}", "fact{items}", "fact{stored_bytes}", "fact{stored_bytes_limit}",
 			"fact{evictions}", "fact{listen_disabled}", "fact{rejected_connections}"},
-		Verified: Verification{Fake: []string{"the text protocol with and without authentication, full, and with answers cut short"}},
-		Probe:    probeMemcached,
+		Verified: Verification{
+			Live: []string{"memcached 1.6: with and without authentication and TLS"},
+			Fake: []string{"answers cut short"},
+		},
+		Probe: probeMemcached,
 	}
 }
 

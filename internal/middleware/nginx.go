@@ -28,8 +28,11 @@ func nginxKind() Kind {
 		}, pageOptions("page_")),
 		Facts: append(tlsFacts(), "saturation_ratio{connections}", "fact{active_connections}", "fact{reading_connections}",
 			"fact{writing_connections}", "fact{waiting_connections}", "fact{requests}", "fact{dropped_connections}"),
-		Verified: Verification{Fake: []string{"recorded stub_status pages of nginx and Tengine"}},
-		Probe:    probeNginx,
+		Verified: Verification{
+			Live: []string{"nginx 1.22: in front of another server, with and without TLS"},
+			Fake: []string{"recorded stub_status pages of Tengine"},
+		},
+		Probe: probeNginx,
 	}
 }
 
@@ -52,7 +55,7 @@ func probeNginx(ctx context.Context, p *Probe) error {
 	if err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	if err := p.judgePage("page_", a); err != nil {
+	if _, err := p.judgePage("page_", a); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	p.Up()
@@ -80,6 +83,10 @@ func (p *Probe) askStubStatus(ctx context.Context, path string, optional bool) e
 		return err
 	}
 	s, ok := parseStubStatus(a.body)
+	if !ok && optional { // a program behind it that has a page for every path
+		p.unknownStubStatus(Garbled)
+		return nil
+	}
 	if !ok {
 		return fail(Protocol, "what is at %s is no stub_status", path)
 	}

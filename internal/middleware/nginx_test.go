@@ -32,6 +32,8 @@ func TestNginx(t *testing.T) {
 		{"a page alone", map[string]string{"/shop": "buy"}, map[string]string{"page": "/shop", "status_path": ""}, "", true, "not_configured"},
 		{"nothing to ask for", nil, map[string]string{"status_path": ""}, "mismatch", false, "none"},
 		{"another program", map[string]string{"/stub_status": "<html>Welcome</html>"}, nil, "protocol", false, "none"},
+		{"a program that has a page for every path", map[string]string{"/stub_status": "<html>Shop</html>", "/shop": "buy"}, map[string]string{"page": "/shop"}, "", true,
+			"protocol"},
 		{"stub_status elsewhere", map[string]string{"/status": stubStatusPage}, map[string]string{"status_path": "/status"}, "", true, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -73,7 +75,9 @@ func TestNginxPageElsewhere(t *testing.T) {
 	}
 }
 
-func TestNginxWithstands(t *testing.T) { withstands(t, nginxKind(), map[string]string{"page": "/"}) }
+func TestNginxWithstands(t *testing.T) {
+	withstands(t, nginxKind(), map[string]string{"page": "/", "page_text": "buy"})
+}
 
 func FuzzStubStatus(f *testing.F) {
 	f.Add([]byte(stubStatusPage))

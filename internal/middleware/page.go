@@ -21,8 +21,9 @@ func pageOptions(prefix string) []Option {
 	}
 }
 
-// judgePage tells what is wrong with a page. It returns an error when the page could not be asked for with these credentials.
-func (p *Probe) judgePage(prefix string, a *answer) error {
+// judgePage tells what is wrong with a page, and returns the reason when its status is. It returns an error when the page could not be asked
+// for with these credentials.
+func (p *Probe) judgePage(prefix string, a *answer) (wrongStatus Reason, err error) {
 	ranges := p.OptionList(prefix + "status")
 	right := false
 	for _, text := range ranges {
@@ -33,15 +34,18 @@ func (p *Probe) judgePage(prefix string, a *answer) error {
 	switch {
 	case right:
 	case a.status == http.StatusUnauthorized:
-		return fail(Auth, "HTTP 401 instead of %s", wanted)
+		return Auth, fail(Auth, "HTTP 401 instead of %s", wanted)
 	case a.status == http.StatusForbidden:
-		return fail(Permission, "HTTP 403 instead of %s", wanted)
+		return Permission, fail(Permission, "HTTP 403 instead of %s", wanted)
 	case a.status == http.StatusTooManyRequests:
-		p.Problem(Saturated, "HTTP 429 instead of %s", wanted)
+		wrongStatus = Saturated
 	case a.status >= 500:
-		p.Problem(Unavailable, "HTTP %d instead of %s", a.status, wanted)
+		wrongStatus = Unavailable
 	default:
-		p.Problem(Mismatch, "HTTP %d instead of %s", a.status, wanted)
+		wrongStatus = Mismatch
+	}
+	if !right {
+		p.Problem(wrongStatus, "HTTP %d instead of %s", a.status, wanted)
 	}
 	if pattern := p.Option(prefix + "text"); right && pattern != "" && !matches(pattern, a.body) {
 		p.Problem(Mismatch, "the page does not match %q", pattern)
@@ -49,7 +53,7 @@ func (p *Probe) judgePage(prefix string, a *answer) error {
 	if pattern := p.Option(prefix + "not_text"); right && pattern != "" && matches(pattern, a.body) {
 		p.Problem(Mismatch, "the page matches %q", pattern)
 	}
-	return nil
+	return wrongStatus, nil
 }
 
 func matches(pattern string, body []byte) bool {

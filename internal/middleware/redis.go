@@ -6,6 +6,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"stability-exporter/internal/state"
 )
 
 // redisKind asks Redis and what speaks its protocol by INFO, never by PING: a node of a broken cluster answers PONG.
@@ -17,7 +19,8 @@ func redisKind() Kind {
 		Port: "6379",
 		Options: []Option{
 			{Name: "max_silence", Type: Duration, Default: "30s",
-				Help: "from how long a replica that hears nothing of its primary counts as cut off, although its link still counts as up"},
+				Help: "from how long a replica that hears nothing of its primary, or of which its primary hears nothing, counts as cut off, although " +
+					"the link between them still counts as up"},
 		},
 		Facts: []string{
 			"role", "writable", "replication_link_up", "replication_lag_bytes", "members{connected}", "members{synced}", "members{healthy}", "members{failed}",
@@ -26,7 +29,8 @@ func redisKind() Kind {
 			"fact{cluster_slots_suspected}",
 		},
 		Verified: Verification{
-			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of Redis 7"},
+			Live: []string{"Redis 7.0: alone, a primary with a replica, a cluster of three; with accounts and with TLS"},
+			Fake: []string{"servers that tell less than Redis 7 or forbid more"},
 		},
 		Probe:    probeRedis,
 		Together: onePrimary,
@@ -57,7 +61,7 @@ func probeRedis(ctx context.Context, p *Probe) error {
 		p.Problem(Loading, "it loads its data")
 	}
 	r.tellReplication()
-	whole := true
+	whole := state.True
 	if info["cluster_enabled"] == "1" {
 		if whole, err = r.tellCluster(); err != nil {
 			return err
@@ -190,15 +194,20 @@ func (r redisProbe) tellReplicas() {
 	}
 	r.Role("primary")
 	offset, known := r.info.number("master_repl_offset")
-	synced, furthest := 0, 0.0
+	longest := r.OptionDuration("max_silence")
+	online, synced, furthest := 0, 0, 0.0
 	for i := range min(int(connected), maxRedisReplicas) {
 		replica := commaPairs(r.info["slave"+strconv.Itoa(i)])
 		if replica["state"] != "online" {
 			continue
 		}
-		synced++
+		online++
 		if at, err := strconv.ParseFloat(replica["offset"], 64); err == nil {
 			furthest = max(furthest, offset-at)
+		}
+		silence, err := strconv.ParseFloat(replica["lag"], 64) // since it last acknowledged, which it does every second
+		if err != nil || longest <= 0 || silence <= longest.Seconds() {
+			synced++
 		}
 	}
 	if ok {
@@ -206,9 +215,9 @@ func (r redisProbe) tellReplicas() {
 		r.Members("synced", synced+1)
 	}
 	switch {
-	case synced > 0 && known:
+	case online > 0 && known:
 		r.LagBytes(furthest)
-	case synced > 0:
+	case online > 0:
 		r.Unknown("replication_lag_bytes", Unsupported)
 	}
 	if expected := r.Target.Limits.ExpectedMembers; expected > 0 && r.info["cluster_enabled"] != "1" {
@@ -220,7 +229,7 @@ func (r redisProbe) tellReplicas() {
 }
 
 // tellWritable says whether a write would be taken now; of a replica it is no problem that it is not.
-func (r redisProbe) tellWritable(clusterWhole bool) {
+func (r redisProbe) tellWritable(clusterWhole state.Tristate) {
 	if r.info["role"] != "master" {
 		if readOnly, ok := r.info["slave_read_only"]; ok {
 			r.Writable(readOnly == "0")
@@ -241,8 +250,8 @@ func (r redisProbe) tellWritable(clusterWhole bool) {
 	}
 }
 
-// stopped returns why a primary takes no writes; unknown says that a setting which decides it could not be asked.
-func (r redisProbe) stopped(clusterWhole bool) (why string, unknown bool) {
+// stopped returns why a primary takes no writes; unknown says that something which decides it could not be asked.
+func (r redisProbe) stopped(clusterWhole state.Tristate) (why string, unknown bool) {
 	used, _ := r.info.number("used_memory")
 	uncounted, _ := r.info.number("mem_not_counted_for_evict")
 	limit, _ := r.info.number("maxmemory")
@@ -251,20 +260,21 @@ func (r redisProbe) stopped(clusterWhole bool) (why string, unknown bool) {
 	switch {
 	case r.info["loading"] == "1":
 		return "it loads its data", false
-	case !clusterWhole:
+	case clusterWhole == state.False:
 		return "the cluster is down", false
 	case limit > 0 && used-uncounted > limit && cannotEvict:
 		return "its memory is full and nothing may be evicted", false
 	case r.info["aof_last_write_status"] == "err":
 		return "the append-only file cannot be written", false
 	}
+	unknown = clusterWhole == state.Absent
 	if r.info["rdb_last_bgsave_status"] == "err" {
 		stops, asked := r.setting("stop-writes-on-bgsave-error")
 		saves, askedToo := r.setting("save")
 		if asked && askedToo && stops == "yes" && saves != "" {
 			return "the last snapshot failed, which stops writes", false
 		}
-		unknown = !asked || !askedToo
+		unknown = unknown || !asked || !askedToo
 	}
 	if good, told := r.info.number("min_slaves_good_slaves"); told { // only when a number of replicas is demanded
 		text, asked := r.setting("min-replicas-to-write")

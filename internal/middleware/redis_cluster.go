@@ -6,27 +6,29 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"stability-exporter/internal/state"
 )
 
 // clusterSlots is how many slots the keys of a Redis Cluster fall into.
 const clusterSlots = 16384
 
-// tellCluster asks a node what it knows of its cluster. It returns whether the cluster takes requests.
-func (r redisProbe) tellCluster() (whole bool, err error) {
+// tellCluster asks a node what it knows of its cluster. It returns whether the cluster takes requests; Absent: it may not be asked.
+func (r redisProbe) tellCluster() (whole state.Tristate, err error) {
 	answer, err := r.conn.ask("CLUSTER", "INFO")
 	if err != nil {
 		var said replyError
 		if !errors.As(err, &said) {
-			return false, err
+			return state.Absent, err
 		}
 		r.Unknown("partitions{offline}", NoPermission)
 		r.Unknown("fact{cluster_slots_suspected}", NoPermission)
 		r.Problem(Permission, "CLUSTER INFO decides the verdict and may not be asked: %v", said)
-		return true, r.tellClusterNodes()
+		return state.Absent, r.tellClusterNodes()
 	}
 	info := redisInfo(keyValues(answer.text, ":"))
-	whole = info["cluster_state"] == "ok"
-	if !whole {
+	whole = tristate(info["cluster_state"] == "ok")
+	if whole == state.False {
 		r.Problem(Degraded, "the state of the cluster is %q", info["cluster_state"])
 	}
 	assigned, ok := info.number("cluster_slots_assigned")

@@ -27,7 +27,7 @@ func sentinelKind() Kind {
 			"role", "members{healthy}", "members_expected", "alarm{tilt}", "fact{monitored_primaries}", "fact{usable_replicas}",
 		},
 		Verified: Verification{
-			Fake: []string{"all of it, against a fake of the protocol with answers in the shape of Redis 7"},
+			Live: []string{"Redis 7.0: three sentinels of a primary with a replica, with accounts"},
 		},
 		Probe: probeSentinel,
 	}

@@ -86,6 +86,7 @@ func TestRedisVerdicts(t *testing.T) {
 		{name: "primary", info: redisPrimary, role: "primary", writable: state.True},
 		{name: "primary that lacks a replica", info: redisPrimary, change: func(t *Target) { t.Limits.ExpectedMembers = 3 }, role: "primary",
 			writable: state.True, want: []Reason{MembersMissing}},
+		{name: "primary of a replica that hangs", info: replaced(redisPrimary, "lag=1", "lag=31"), change: func(t *Target) { t.Limits.ExpectedMembers = 2 }, role: "primary", writable: state.True, want: []Reason{MembersMissing}},
 		{name: "replica", info: redisReplica, role: "replica", writable: state.False},
 		{name: "replica that should be the primary", info: redisReplica, change: func(t *Target) { t.Limits.Role = "primary" }, role: "replica",
 			writable: state.False, want: []Reason{RoleConflict}},
@@ -113,7 +114,7 @@ func TestRedisVerdicts(t *testing.T) {
 			more: map[string]string{"CLUSTER INFO": bulk(replaced(clusterOK, "assigned:16384", "assigned:10923")), "CLUSTER NODES": bulk(threeNodes)}},
 		{name: "cluster with too few nodes", info: redisNode, role: "primary", writable: state.True, want: []Reason{MembersMissing}, change: func(t *Target) { t.Limits.ExpectedMembers = 6 },
 			more: map[string]string{"CLUSTER INFO": bulk(clusterOK), "CLUSTER NODES": bulk(threeNodes)}},
-		{name: "cluster that may not be asked", info: redisNode, role: "primary", writable: state.True, want: []Reason{Permission},
+		{name: "cluster that may not be asked", info: redisNode, role: "primary", writable: state.Absent, want: []Reason{Permission},
 			more: map[string]string{"CLUSTER": "-NOPERM this user has no permissions to run the 'cluster|info' command\r\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,6 +167,8 @@ func TestRedisRefusals(t *testing.T) {
 		{"protected mode", map[string]string{"AUTH": "-DENIED Redis is running in protected mode\r\n"}, Auth},
 		{"INFO forbidden", map[string]string{"AUTH": "+OK\r\n", "INFO": "-NOPERM this user has no permissions to run the 'info' command\r\n"}, Permission},
 		{"full", map[string]string{"AUTH": "-ERR max number of clients reached\r\n"}, Saturated},
+		{"busy", map[string]string{"AUTH": "+OK\r\n", "INFO": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"}, Unavailable},
+		{"busy, before Redis 7", map[string]string{"AUTH": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"}, Unavailable},
 		{"a sentinel", map[string]string{"AUTH": "+OK\r\n", "INFO": bulk("redis_mode:sentinel\r\n")}, Mismatch},
 		{"nothing told", map[string]string{"AUTH": "+OK\r\n", "INFO": bulk("")}, Protocol},
 		{"a length beyond all bounds", map[string]string{"AUTH": "+OK\r\n", "INFO": "$9223372036854775807\r\n"}, Protocol},

@@ -90,6 +90,8 @@ func redisError(err error, otherwise Reason) error {
 		return fail(Permission, "%w", err)
 	case "LOADING":
 		return fail(Loading, "%w", err)
+	case "BUSY": // a script does not end: nothing else is served
+		return fail(Unavailable, "%w", err)
 	}
 	switch {
 	case strings.Contains(string(said), "max number of clients"):

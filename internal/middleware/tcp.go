@@ -23,9 +23,12 @@ func tcpKind() Kind {
 			{Name: "banner", Help: "regular expression that what the server sends must match", Type: Text, Check: checkPattern},
 			holdOption(),
 		},
-		Facts:    tlsFacts(),
-		Verified: Verification{Fake: []string{"listeners that greet, stay silent, hang up at once and send garbage"}},
-		Probe:    probeTCP,
+		Facts: tlsFacts(),
+		Verified: Verification{
+			Live: []string{"Redis 7.0, HAProxy 2.6 without a server behind it, nginx 1.22 with TLS"},
+			Fake: []string{"listeners that greet, stay silent, hang up at once and send garbage"},
+		},
+		Probe: probeTCP,
 	}
 }
 
@@ -34,11 +37,14 @@ func tlsKind() Kind {
 		Name: "tls",
 		Help: "Does a TLS handshake: the end of the certificates' validity and whether they verify are known also when they do not. " +
 			"For protocols that begin with TLS, not for STARTTLS.",
-		Port:     "443",
-		Options:  []Option{holdOption()},
-		Facts:    tlsFacts(),
-		Verified: Verification{Fake: []string{"Go's TLS server with certificates that are good, expired, of another host or authority, and one that wants the client's"}},
-		Probe:    probeTLS,
+		Port:    "443",
+		Options: []Option{holdOption()},
+		Facts:   tlsFacts(),
+		Verified: Verification{
+			Live: []string{"nginx 1.22 and Redis 7.0 with certificates that are good, expired, of another host or authority"},
+			Fake: []string{"Go's TLS server that wants the client's certificate"},
+		},
+		Probe: probeTLS,
 	}
 }
 
@@ -118,12 +124,11 @@ func (p *Probe) staysOpen(conn net.Conn) error {
 		return fmt.Errorf("it accepts and hangs up: %w", err)
 	}
 	_, err := conn.Read(make([]byte, 1))
-	var alert *net.OpError
 	switch {
 	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
 		return nil
-	case errors.As(err, &alert) && alert.Op == "remote error":
-		return fail(TLS, "it refuses the connection: %w", alert.Err)
+	case reasonOf(err) == TLS:
+		return fmt.Errorf("it refuses the connection: %w", err)
 	}
 	return fmt.Errorf("it accepts and hangs up: %w", err)
 }

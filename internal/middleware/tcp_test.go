@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,6 +105,50 @@ func TestTLS(t *testing.T) {
 				t.Errorf("not after %d", v.TLSNotAfter)
 			}
 		})
+	}
+}
+
+// With TLS 1.3 a server refuses the client's certificate after the handshake, when the question is on its way or was not even sent.
+func TestServerRefusesTheClient(t *testing.T) {
+	demanding := tlsServer(t, func(config *tls.Config) { config.ClientAuth = tls.RequireAnyClientCert })
+	address := demanding.Listener.Addr().String()
+	for _, kind := range []string{"http", "redis", "etcd", "memcached"} {
+		for range 5 {
+			target := targetOf(t, kind, address)
+			target.TLS = TLSOptions{Enabled: true, SkipVerify: true}
+			wantProblem(t, Run(t.Context(), target, nil), TLS)
+		}
+	}
+}
+
+// refusing is a connection whose server has hung up; what it said is still to be read.
+type refusing struct {
+	net.Conn
+	reads []error // nil: a byte
+}
+
+func (c *refusing) Write([]byte) (int, error) { return 0, syscall.ECONNRESET }
+
+func (c *refusing) Read(b []byte) (int, error) {
+	err := c.reads[0]
+	c.reads = c.reads[1:]
+	if err != nil {
+		return 0, err
+	}
+	return copy(b, "-"), nil
+}
+
+func TestFailedWriteTellsWhatTheServerSaid(t *testing.T) {
+	alert := &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}
+	if _, err := (&refusableConn{Conn: &refusing{reads: []error{alert}}}).Write([]byte("INFO")); !errors.Is(err, alert) {
+		t.Errorf("%v", err)
+	}
+	c := &refusableConn{Conn: &refusing{reads: []error{nil, io.EOF}}}
+	if _, err := c.Write([]byte("INFO")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%v", err)
+	}
+	if text, err := io.ReadAll(c); string(text) != "-" || err != nil {
+		t.Errorf("%q, %v: nothing of what it said may be lost", text, err)
 	}
 }
 

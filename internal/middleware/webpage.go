@@ -31,10 +31,13 @@ func httpKind() Kind {
 			{Name: "expires", Type: List, Check: checkExpiry,
 				Help: "what expires, as NAME=UNIT:PATH with the unit days (left), date, unix (seconds) or unix_ms: licence=days:licence.daysLeft"},
 		}),
-		Facts:    append(tlsFacts(), "fact", "expiry_timestamp_seconds"),
-		Asked:    askedOfPages,
-		Verified: Verification{Fake: []string{"Go's HTTP server as a licence server that is good, expired, out of seats, broken and slow"}},
-		Probe:    probeHTTP,
+		Facts: append(tlsFacts(), "fact", "expiry_timestamp_seconds"),
+		Asked: askedOfPages,
+		Verified: Verification{
+			Live: []string{"nginx 1.22 as a licence server that is good, expired, out of seats, broken and away, with and without TLS"},
+			Fake: []string{"Go's HTTP server that is slow"},
+		},
+		Probe: probeHTTP,
 	}
 }
 
@@ -50,7 +53,8 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 	if err != nil {
 		return err
 	}
-	if err := p.judgePage("", a); err != nil {
+	wrongStatus, err := p.judgePage("", a)
+	if err != nil {
 		return err
 	}
 	p.Up()
@@ -58,7 +62,7 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 	if len(predicates)+len(facts)+len(expiries) == 0 {
 		return nil
 	}
-	document, err := decodeJSON(a.body)
+	document, err := a.document(wrongStatus)
 	if err != nil {
 		return err
 	}
@@ -72,6 +76,15 @@ func probeHTTP(ctx context.Context, p *Probe) error {
 		p.tellExpiry(text, document)
 	}
 	return nil
+}
+
+// document decodes the JSON of a page. The page of an error is another one: that it is no JSON has the reason of its status.
+func (a *answer) document(wrongStatus Reason) (any, error) {
+	document, err := decodeJSON(a.body)
+	if err != nil && wrongStatus != "" {
+		return nil, fail(wrongStatus, "HTTP %d: %w", a.status, err)
+	}
+	return document, err
 }
 
 // predicate is what a value in a JSON document must be.

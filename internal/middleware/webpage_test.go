@@ -41,6 +41,7 @@ func TestWebPage(t *testing.T) {
 		{"no such value", "/licence", map[string]string{"json": "licence.owner != x"}, "mismatch", true},
 		{"a value that is null", "/licence", map[string]string{"json": "nothing"}, "mismatch", true},
 		{"no JSON", "/text", map[string]string{"json": "status == UP"}, "protocol", true},
+		{"no JSON, as it cannot serve", "/broken", map[string]string{"json": "status == UP"}, "unavailable", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			options := map[string]string{"path": c.path}
