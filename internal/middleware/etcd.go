@@ -221,21 +221,20 @@ func (e *etcd) isLearner() bool {
 // voters returns how many members with a vote there are, and how many of them are connected, the member itself included. Without the list of
 // members, which a learner does not have, all that are connected count, and zero is the number of voters.
 func (e *etcd) voters() (connected, all int) {
-	connected = len(e.peers)
 	if !e.isLearner() {
-		connected++
+		connected = 1
 	}
 	if e.members == nil {
-		return connected, 0
+		return connected + len(e.peers), 0
 	}
 	for _, m := range e.members.Members {
-		if !m.IsLearner {
-			all++
+		if m.IsLearner {
 			continue
 		}
+		all++
 		id, err := strconv.ParseUint(string(m.ID), 10, 64)
-		if err == nil && slices.Contains(e.peers, id) {
-			connected--
+		if err == nil && slices.Contains(e.peers, id) { // a member that was removed may stay among them for ever
+			connected++
 		}
 	}
 	return min(connected, all), all

@@ -15,7 +15,7 @@ import (
 // Answers of etcd 3.4.23, a member of three that leads.
 const (
 	etcdStatusPage  = `{"header":{"cluster_id":"1","member_id":"33","revision":"1","raft_term":"2"},"version":"3.4.23","dbSize":"30000","leader":"33","raftIndex":"9"}`
-	etcdMembersPage = `{"header":{"cluster_id":"1","member_id":"33"},"members":[{"ID":"33","name":"a"},{"ID":"12","name":"b"},{"ID":"16","name":"c"}]}`
+	etcdMembersPage = `{"header":{"cluster_id":"1","member_id":"33"},"members":[{"ID":"33","name":"a"},{"ID":"170","name":"b"},{"ID":"229","name":"c"}]}`
 	etcdMetricsPage = "# TYPE x gauge\netcd_mvcc_db_total_size_in_bytes 30000\netcd_network_active_peers{Local=\"2f\",Remote=\"aa\"} 1\n" +
 		"etcd_network_active_peers{Local=\"2f\",Remote=\"e5\"} 1\netcd_server_has_leader 1\netcd_server_is_leader 1\netcd_server_quota_backend_bytes 3e+06\n" +
 		"etcd_server_leader_changes_seen_total 1\netcd_server_proposals_pending 0\netcd_server_proposals_failed_total 0\n"
@@ -99,6 +99,8 @@ func TestEtcdDoesNotCountLearners(t *testing.T) {
 		{"it is connected", "", map[string]string{"/metrics": etcdMetricsPage + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 3},
 		{"it is not", "", nil, 3},
 		{"it is, and a voter is missing", "members_missing", map[string]string{
+			"/metrics": strings.Replace(etcdMetricsPage, "\"aa\"} 1", "\"aa\"} 0", 1) + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 2},
+		{"it was removed, and is still taken for connected, and a voter is missing", "members_missing", map[string]string{"/v3/cluster/member/list": etcdMembersPage,
 			"/metrics": strings.Replace(etcdMetricsPage, "\"aa\"} 1", "\"aa\"} 0", 1) + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 2},
 		{"no voter but this one is there", "no_quorum members_missing", map[string]string{"/health": `503 {"health":"false"}`,
 			"/metrics": noPeers(etcdMetricsPage) + "etcd_network_active_peers{Local=\"2f\",Remote=\"ab\"} 1\n"}, 1},
