@@ -49,6 +49,7 @@ func TestRulesAreConfigured(t *testing.T) {
 	f("rules: {critical_namespaces: [a.*, b], critical_labels: {app.io/tier: gold}}", func(c *rules.Config) {
 		c.CriticalNamespaces, c.CriticalLabels["app.io/tier"] = []string{"a.*", "b"}, "gold"
 	})
+	f("rules: {critical_targets: [erp-.*, bus]}", func(c *rules.Config) { c.CriticalTargets = []string{"erp-.*", "bus"} })
 }
 
 // What is shown as a configuration is one, and the rules can be printed with it.
