@@ -7,9 +7,7 @@ func middlewareThresholds() []Threshold {
 		{"middleware_error_budget", "StabilityMiddlewareErrorBudgetBurn", "share of the time in which a target may fail to answer: 1 less the objective",
 			Share, 0.005, 0.0001, 0.06, []place{
 				{"expr", "[1h:1m]\n  ) > 14.4 * «0.005»", number},
-				{"expr", "[5m:1m]\n  ) > 14.4 * «0.005»", number},
 				{"expr", "[1d:5m]\n  ) > 3 * «0.005»", number},
-				{"expr", "[2h:5m]\n  ) > 3 * «0.005»", number},
 			}},
 		{"middleware_saturated_share", "StabilityMiddlewareSaturated", "used share of a resource from which on it fires",
 			Share, 0.9, 0.1, 1, []place{{"expr", ") >= «0.9»", number}}},
