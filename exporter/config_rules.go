@@ -23,6 +23,7 @@ type rulesConfig struct {
 	Thresholds         map[configName]configText  `yaml:"thresholds"`
 	CriticalNamespaces []pattern                  `yaml:"critical_namespaces"`
 	CriticalLabels     map[configName]pattern     `yaml:"critical_labels"`
+	CriticalTargets    []pattern                  `yaml:"critical_targets"`
 }
 
 // alertConfig is what is to be different about an alert.
@@ -129,6 +130,9 @@ func (c *rulesConfig) customization() rules.Config {
 	}
 	for _, p := range c.CriticalNamespaces {
 		custom.CriticalNamespaces = append(custom.CriticalNamespaces, string(p))
+	}
+	for _, p := range c.CriticalTargets {
+		custom.CriticalTargets = append(custom.CriticalTargets, string(p))
 	}
 	for key, p := range c.CriticalLabels {
 		custom.CriticalLabels[key.text] = string(p)

@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -49,19 +50,20 @@ func TestRulesAreConfigured(t *testing.T) {
 	f("rules: {critical_namespaces: [a.*, b], critical_labels: {app.io/tier: gold}}", func(c *rules.Config) {
 		c.CriticalNamespaces, c.CriticalLabels["app.io/tier"] = []string{"a.*", "b"}, "gold"
 	})
+	f("rules: {critical_targets: [erp-.*, bus]}", func(c *rules.Config) { c.CriticalTargets = []string{"erp-.*", "bus"} })
 }
 
-// What is shown as a configuration is one, and the rules can be printed with it.
+// What is shown as a configuration is one, and the rules can be printed with those that are about rules.
 func TestShownConfigurationsAreValid(t *testing.T) {
 	shown := map[string]string{}
-	for _, file := range []string{"../README.md", "../docs/alerts.md"} {
+	for _, file := range []string{"../README.md", "../docs/alerts.md", "../docs/middleware.md", "../docs/discovery.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-			if !strings.Contains(block[1], "inhibit_rules:") {
-				shown[file] = block[1]
+			if !strings.Contains(block[1], "inhibit_rules:") && !strings.Contains(block[1], "scrape_configs:") {
+				shown[fmt.Sprintf("%s, %.20q", file, block[1])] = block[1]
 			}
 		}
 	}
@@ -70,12 +72,17 @@ func TestShownConfigurationsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown["examples"] = string(text)
+	ofRules := 0
 	for where, text := range shown {
 		c, mistakes := parseConfig([]byte(text))
 		if len(mistakes) > 0 {
 			t.Errorf("%s: %v", where, mistakes)
 			continue
 		}
+		if !regexp.MustCompile(`(?m)^rules:`).MatchString(text) {
+			continue
+		}
+		ofRules++
 		custom := c.Rules.customization()
 		if len(custom.Alerts) == 0 || len(custom.Thresholds) == 0 || len(custom.CriticalNamespaces) == 0 {
 			t.Errorf("%s: does not show how the rules are configured", where)
@@ -88,7 +95,10 @@ func TestShownConfigurationsAreValid(t *testing.T) {
 			t.Errorf("%s: changes nothing, error %v", where, err)
 		}
 	}
-	check(t, "documents that show a configuration", len(shown), 3)
+	check(t, "documents that show how the rules are configured", ofRules, 3)
+	if len(shown) < 5 {
+		t.Errorf("only %d configurations are shown", len(shown))
+	}
 }
 
 // The example is the reference: a key that it does not have is one that nobody finds.

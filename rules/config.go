@@ -22,6 +22,9 @@ type Config struct {
 	// means that there are no tiers.
 	CriticalNamespaces []string
 	CriticalLabels     map[string]string
+	// CriticalTargets is the same for middleware: anchored regular expressions of targets, and of groups of them. One that matches is
+	// enough; empty means that all are inside.
+	CriticalTargets []string
 }
 
 // AlertConfig is a change of one alert; an alert of several rules is changed in all of them.
@@ -55,6 +58,7 @@ func AlertLabels() (map[string][]string, error) {
 			if strings.Contains(text(rule, "expr"), `"scope", "node"`) {
 				all[alert] = append(all[alert], "scope")
 			}
+			all[alert] = append(all[alert], attached(text(rule, "expr"))...)
 			for i, child := range get(rule, "labels").Content {
 				if i%2 == 0 && child.Value != "severity" {
 					all[alert] = append(all[alert], child.Value)
@@ -76,6 +80,19 @@ func subject(expr string) []string {
 		return nil
 	}
 	return strings.Split(match[1], ", ")
+}
+
+// attached returns the labels that an expression gives its results after that: the group of a target of middleware, and the target that
+// stands for a group.
+func attached(expr string) []string {
+	var labels []string
+	if strings.Contains(expr, "group_left (group)") {
+		labels = append(labels, "group")
+	}
+	if strings.Contains(expr, `"target", "$1", "group"`) {
+		labels = append(labels, "target")
+	}
+	return labels
 }
 
 // customize changes the groups as configured.

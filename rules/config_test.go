@@ -76,7 +76,7 @@ func TestWhatBecomesCriticalKeepsFiring(t *testing.T) {
 	f(AlertConfig{KeepFiringFor: "2m"}, "2m")
 }
 
-// With tiers each critical alert of a namespace is there twice, and all else is as it was.
+// With tiers each critical alert of a namespace, or of middleware, is there twice, and all else is as it was.
 func TestTiersTellCriticalAlertsApart(t *testing.T) {
 	labels, err := AlertLabels()
 	if err != nil {
@@ -86,11 +86,16 @@ func TestTiersTellCriticalAlertsApart(t *testing.T) {
 		"namespaces": {CriticalNamespaces: []string{"prod-.*"}},
 		"labels":     {CriticalLabels: map[string]string{"tier": "gold"}},
 		"both":       {CriticalNamespaces: []string{"prod-.*"}, CriticalLabels: map[string]string{"tier": "gold"}},
+		"targets":    {CriticalTargets: []string{"erp-.*"}},
 	} {
 		split := 0
 		after := printed(t, c)
+		label := "namespace"
+		if len(c.CriticalTargets) > 0 {
+			label = "group"
+		}
 		for _, rule := range printed(t, Config{}) {
-			if rule.Labels["severity"] != "critical" || !slices.Contains(labels[rule.Alert], "namespace") {
+			if rule.Labels["severity"] != "critical" || !slices.Contains(labels[rule.Alert], label) {
 				if diff := cmp.Diff(rule, after[0]); diff != "" {
 					t.Errorf("%s: %s has changed: %s", name, rule.Alert, diff)
 				}
@@ -124,7 +129,7 @@ func TestRulesDifferInTheirLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, severity := range append(Severities(), "") {
-		for _, c := range []Config{{}, {CriticalNamespaces: []string{"prod"}}} {
+		for _, c := range []Config{{}, {CriticalNamespaces: []string{"prod"}, CriticalTargets: []string{"bus"}}} {
 			c.Alerts = map[string]AlertConfig{}
 			for alert := range labels {
 				c.Alerts[alert] = AlertConfig{Severity: severity}
@@ -137,6 +142,24 @@ func TestRulesDifferInTheirLabels(t *testing.T) {
 				}
 				seen[key] = true
 			}
+		}
+	}
+}
+
+// What is added after the first aggregation is a label of the alert all the same.
+func TestLabelsOfMiddlewareAlerts(t *testing.T) {
+	labels, err := AlertLabels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alert, want := range map[string][]string{
+		"StabilityMiddlewareDown":              {"cluster", "group", "middleware", "target"},
+		"StabilityMiddlewareAlarm":             {"alarm", "cluster", "group", "middleware", "target"},
+		"StabilityMiddlewareReplicationBroken": {"cluster", "group", "middleware", "target"},
+		"StabilityMiddlewareProbesLate":        {"cluster"},
+	} {
+		if diff := cmp.Diff(want, labels[alert]); diff != "" {
+			t.Errorf("%s: %s", alert, diff)
 		}
 	}
 }
@@ -166,10 +189,21 @@ func TestWhatIsOutsideOfTheTier(t *testing.T) {
 		service = "max by (cluster, namespace, service) (stability_service_endpoints_lost) and stability_service_ready_endpoints"
 		budget  = "max by (cluster, namespace, poddisruptionbudget, cause) (stability_pdb_blocking)"
 		zone    = "min by (cluster, zone) (stability_zone_healthy_ratio)"
+		target  = "max by (cluster, middleware, group) (stability_middleware_up)"
+		member  = "max by (cluster, middleware, target) (stability_middleware_up) * on (cluster, middleware, target) group_left (group) x"
+		kind    = "min by (cluster, middleware) (stability_middleware_discovered_targets)"
 	)
 	byNamespace := Config{CriticalNamespaces: []string{"prod-.*", "kube-system", "(?i)erp"}}
 	f(Config{}, down, "")
 	f(byNamespace, zone, "")
+	f(byNamespace, target, "")
+	byTarget := Config{CriticalTargets: []string{"erp-.*", "bus"}}
+	f(byTarget, down, "")
+	f(byTarget, kind, "")
+	for _, expr := range []string{target, member} {
+		f(byTarget, expr, "on (cluster, middleware, group) group by (cluster, middleware, group) "+
+			`(label_replace(stability_middleware_up{target!~"erp-.*|bus"}, "group", "$1", "target", "(.+)"))`)
+	}
 	f(byNamespace, down, "on (cluster, namespace) group by (cluster, namespace) "+
 		`(stability_workload_desired_replicas{namespace!~"prod-.*|kube-system|(?:(?i)erp)"})`)
 	f(byNamespace, service, "on (cluster, namespace) group by (cluster, namespace) "+

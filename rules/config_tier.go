@@ -26,10 +26,13 @@ func tell(rule *yaml.Node, outside string) []*yaml.Node {
 }
 
 // outside returns the right side of a set operation that selects what is outside of the tier, out of what an expression
-// tells about. It is empty when there are no tiers, or when what the expression tells about has no namespace.
+// tells about. It is empty when there are no tiers, or when what the expression tells about has no namespace and is no target of
+// middleware.
 func (c Config) outside(expr string) string {
 	about := subject(expr)
 	switch {
+	case slices.Contains(about, "middleware") && slices.Contains(append(attached(expr), about...), "group"):
+		return c.outsideByTargets()
 	case !slices.Contains(about, "namespace"):
 		return ""
 	case len(c.CriticalLabels) > 0:
@@ -59,6 +62,16 @@ func (c Config) outsideByLabels(about []string) string {
 		lines = append(lines, fmt.Sprintf("and on (cluster) group by (cluster) (%s)", selector(info, InfoLabel(key)+`!=""`)))
 	}
 	return "on " + by + " (\n  " + strings.Join(lines, "\n  ") + "\n)"
+}
+
+// outsideByTargets is about middleware: a group, or a target that stands alone, by its name.
+func (c Config) outsideByTargets() string {
+	if len(c.CriticalTargets) == 0 {
+		return ""
+	}
+	const by = "(cluster, middleware, group)"
+	return fmt.Sprintf(`on %s group by %s (label_replace(%s, "group", "$1", "target", "(.+)"))`, by, by,
+		selector("stability_middleware_up", matcher("target", "!=", alternatives(c.CriticalTargets))))
 }
 
 // elsewhere matches all namespaces but those of the tier; it is empty when the tier names none.

@@ -113,8 +113,12 @@ The rules load unchanged into Prometheus (2.42 and newer) and vmalert, and as an
 
 ` + "`--runbook-url=https://wiki.example.com/runbooks/`" + ` makes the alerts link to where you keep the [runbooks](runbooks/StabilityWorkloadDown.md).
 
-- An alert stands for one workload, Service, node or zone of a ` + "`cluster`" + `, never for a pod or for the exporter that saw it: an
-  exporter that moves, and a second one, change nothing. Of two that disagree the one that sees more damage is believed.
+- An alert stands for one workload, Service, node or zone of a ` + "`cluster`" + `, or target of middleware, never for a pod or for the exporter that
+  saw it: an exporter that moves, and a second one, change nothing. Of two that disagree the one that sees more damage is believed, but
+  middleware that one of them gets an answer from is not down.
+- Alerts on middleware have the label ` + "`group`" + `: of a member that of its group, else the target itself. What concerns a group as a whole has the
+  group as its ` + "`target`" + ` too and comes once; a member that fails while others serve is a warning. A password or certificate that is wrong for
+  the exporter does not make middleware down: StabilityMiddlewareBlind tells of it.
 - ` + "`critical`" + ` is an outage or blindness and keeps firing for five minutes longer; ` + "`warning`" + ` becomes one or shows that redundancy is gone;
   ` + "`info`" + ` is for the morning round.
 - The description tells how much is lost, why, and where to look. It asks Prometheus for the causes when the alert fires, so that a cause
@@ -162,6 +166,7 @@ rules:
     crash_loop_restarts: 8                 # from the table below
   critical_namespaces: ['prod-.*', kube-system]
   critical_labels: {tier: 'gold|silver'}   # by the keys in --workload-labels
+  critical_targets: ['erp-.*', bus]        # middleware, by target or group
 ` + "```" + `
 
 An alert of several rules, such as StabilityWorkloadDown, is changed in all of them. What has another severity than in the tables
@@ -170,12 +175,15 @@ and is made less severe than they are would silence what pages, so change these 
 
 **Tiers** keep what matters less from paging. With ` + "`critical_namespaces`" + ` or ` + "`critical_labels`" + `, a critical alert that has a namespace stays
 critical inside of the tier and comes as a warning outside of it, under the same name, as soon and with the same text.
-Alerts without a namespace stay critical: zones, registries, the control plane, the exporter itself.
+` + "`critical_targets`" + ` does the same for middleware, which has no namespace. Alerts with neither stay critical: zones, registries, the
+control plane, the exporter itself.
 
 - The regular expressions (RE2) have to match whole names and values. One that matches is enough: a workload is inside if its
   namespace is listed, and also if one of its labels is.
 - ` + "`critical_labels`" + ` needs the labels in ` + "`stability_workload_info`" + `: start the exporter with ` + "`--workload-labels`" + `. A Service and a namespace have no
   such labels: they are inside if one workload of the namespace is.
+- ` + "`critical_targets`" + ` are the names of targets that stand alone and of groups; a group is inside as a whole. Discovered targets begin with
+  their namespace. Without it all middleware is inside.
 - When in doubt it pages: outside is only what is seen to be. With ` + "`critical_labels`" + ` critical stays critical where no workload of the
   cluster has one of the labels, because ` + "`--workload-labels`" + ` does not name it for instance, and for what belongs to no workload in a
   namespace without any.

@@ -68,7 +68,7 @@ func TestPrintKeepsTheRules(t *testing.T) {
 		Groups []any
 	}
 	var want file
-	for _, name := range []string{"misconfigurations", "nodes", "records", "services", "trust", "workloads"} {
+	for _, name := range []string{"middleware", "middleware_degraded", "misconfigurations", "nodes", "records", "services", "trust", "workloads"} {
 		text, err := os.ReadFile(name + ".yaml")
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,8 @@ package rules
 // Thresholds returns all thresholds in the order of the documentation.
 func Thresholds() []Threshold {
 	all := append(workloadThresholds(), podThresholds()...)
-	return append(all, clusterThresholds()...)
+	all = append(all, clusterThresholds()...)
+	return append(all, middlewareThresholds()...)
 }
 
 const (

@@ -84,7 +84,7 @@ func (t Threshold) otherValue() float64 {
 	switch {
 	case t.Unit == Share && t.Default+0.07 <= t.Max:
 		return t.Default + 0.07
-	case t.Unit == Share:
+	case t.Unit == Share && t.Default-0.07 >= t.Min:
 		return t.Default - 0.07
 	}
 	return t.Default * 3

@@ -32,6 +32,7 @@ func TestConfiguredRulesAreGood(t *testing.T) {
 		"namespaces": "rules: {critical_namespaces: [prod-.*, kube-system]}",
 		"namespace":  "rules: {critical_namespaces: [prod]}",
 		"label":      "rules: {critical_labels: {tier: gold}}",
+		"targets":    "rules: {critical_targets: [erp-.*, bus]}",
 	} {
 		file := printRules(t, program, config)
 		text, err := os.ReadFile(file)
@@ -48,7 +49,7 @@ func TestConfiguredRulesAreGood(t *testing.T) {
 		}
 		groups := readGroups(t, file)
 		checkDistinct(t, name, groups)
-		checkTiers(t, name, groups)
+		checkTiers(t, name, config, groups)
 	}
 }
 
@@ -67,8 +68,8 @@ func checkDistinct(t *testing.T, name string, groups []ruleGroup) {
 	}
 }
 
-// checkTiers asks the parser whether it is every critical alert with a namespace that is told apart, and by what.
-func checkTiers(t *testing.T, name string, groups []ruleGroup) {
+// checkTiers asks the parser whether it is every critical alert with a namespace, or of middleware, that is told apart, and by what.
+func checkTiers(t *testing.T, name, config string, groups []ruleGroup) {
 	t.Helper()
 	metrics, apart := documentedMetrics(t), 0
 	for _, group := range groups {
@@ -83,7 +84,9 @@ func checkTiers(t *testing.T, name string, groups []ruleGroup) {
 			about, _ := outputLabels(expr, metrics)
 			operation, isOperation := expr.(*parser.BinaryExpr)
 			split := isOperation && operation.Op == parser.LUNLESS && strings.HasPrefix(rule.Expr, "(\n")
-			if split != slices.Contains(about, "namespace") {
+			middleware := slices.Contains(about, "middleware") && slices.Contains(about, "group") && strings.Contains(config, "critical_targets")
+			namespaced := slices.Contains(about, "namespace") && strings.Contains(strings.ReplaceAll(config, "critical_targets", ""), "critical_")
+			if split != (middleware || namespaced) {
 				t.Errorf("%s: %s is about %v and told apart: %v", name, rule.Alert, about, split)
 			}
 			if !split {
@@ -91,6 +94,9 @@ func checkTiers(t *testing.T, name string, groups []ruleGroup) {
 			}
 			apart++
 			by := []string{"cluster", "namespace"}
+			if middleware {
+				by = []string{"cluster", "middleware", "group"}
+			}
 			if strings.Contains(rule.Expr, "stability_workload_info") && slices.Contains(about, "workload") {
 				by = append(by, "workload", "workload_type")
 			}
@@ -116,7 +122,7 @@ type configuredCase struct {
 func TestConfiguredAlerts(t *testing.T) {
 	program := buildProgram(t)
 	promtools := []string{debianPromtool(t), newPromtool(t)}
-	for _, c := range slices.Concat(namespaceCases(), labelCases(), changeCases()) {
+	for _, c := range slices.Concat(namespaceCases(), labelCases(), targetCases(), changeCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			file := c.write(t, printRules(t, program, c.config))
 			for _, promtool := range promtools {
@@ -141,7 +147,7 @@ func (c configuredCase) write(t *testing.T, rules string) string {
 	}
 	var queries []query
 	for _, m := range slices.Sorted(maps.Keys(c.fires)) {
-		q := query{Expr: `sum by (alertname, cluster, namespace, workload, service, zone, severity) (ALERTS{alertstate="firing"})`, EvalTime: minute(m)}
+		q := query{Expr: `sum by (alertname, cluster, namespace, workload, service, zone, target, severity) (ALERTS{alertstate="firing"})`, EvalTime: minute(m)}
 		for _, firing := range c.fires[m] {
 			parts := strings.Fields(firing)
 			labels := fmt.Sprintf(`alertname="Stability%s",severity="%s"`, parts[0], parts[1])
@@ -283,6 +289,31 @@ func labelCases() []configuredCase {
 			`ServiceNoEndpoints warning namespace="bronze" service="web"`,
 			`ServiceNoEndpoints critical namespace="empty" service="web"`,
 		}}},
+	}
+}
+
+// silent is middleware that stands alone and does not answer.
+func silent(target string) []series {
+	s := fmt.Sprintf(`{middleware="redis",target=%q}`, target)
+	return []series{
+		always("stability_middleware_up"+s, 0), always("stability_middleware_probed_timestamp_seconds"+s, 0),
+		always(`stability_middleware_problem{reason="timeout",`+s[1:], 1),
+	}
+}
+
+func targetCases() []configuredCase {
+	all := slices.Concat(silent("erp-cache"), silent("test-cache"), silent("bus/1"), silent("bus/2"),
+		[]series{always(`stability_middleware_up{middleware="redis",target="bus"}`, 0)})
+	firing := func(erp, test, bus string) map[int][]string {
+		return map[int][]string{1: nil, 2: {
+			"MiddlewareDown " + erp + ` target="erp-cache"`, "MiddlewareDown " + test + ` target="test-cache"`, "MiddlewareDown " + bus + ` target="bus"`,
+		}}
+	}
+	return []configuredCase{
+		{"targets: without a tier all page", "rules: {critical_namespaces: [prod]}", all, firing("critical", "critical", "critical")},
+		{"targets: outside of the tier comes a warning instead", "rules: {critical_targets: [erp-.*]}", all, firing("critical", "warning", "warning")},
+		{"targets: a group is inside by its own name", "rules: {critical_targets: [erp-.*, bus]}", all, firing("critical", "warning", "critical")},
+		{"targets: a member does not make its group one that pages", "rules: {critical_targets: [erp-.*, bus/1]}", all, firing("critical", "warning", "warning")},
 	}
 }
 

@@ -127,6 +127,12 @@ func (c ruleCase) away(rule alertRule, minutes int) watched {
 func (c ruleCase) mended(rule alertRule, keep int) watched {
 	from := c.Fires + 3
 	w := c.watched("it is mended", func(good, value string, m int) string { return when(m >= from, good, value) })
+	if c.Lingers > 0 { // versions of Prometheus differ in what is on the edge of a window
+		from += c.Lingers
+		w.firing(selector(rule), c.Fires, from+keep-2, true)
+		w.firing(selector(rule), from+keep+1, from+keep+10, false)
+		return w
+	}
 	w.firing(selector(rule), c.Fires, from+keep-1, true)
 	w.firing(selector(rule), from+keep, from+keep+10, false)
 	return w

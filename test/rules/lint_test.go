@@ -158,7 +158,7 @@ func lintAlert(rule rulefmt.Rule, output []string, metrics map[string][]string) 
 func lintQueries(description string, output []string, metrics map[string][]string) []string {
 	var problems []string
 	queries := regexp.MustCompile(`query \(printf ("(?:[^"\\]|\\.)*")([^)]*)\)`).FindAllStringSubmatch(description, -1)
-	if strings.Count(description, "query ") != len(queries) {
+	if len(regexp.MustCompile(`\bquery\b`).FindAllString(description, -1)) != len(queries) {
 		return []string{"a query of the description has not the form query (printf \"…\" …)"}
 	}
 	for _, match := range queries {
@@ -171,7 +171,8 @@ func lintQueries(description string, output []string, metrics map[string][]strin
 				problems = append(problems, "a query of the description asks by "+name[1]+": "+text)
 			}
 		}
-		expr, err := parser.NewParser(parser.Options{}).ParseExpr(strings.ReplaceAll(text, "%q", `"x"`))
+		text = strings.NewReplacer("=~%q", `=~"x.*"`, "%q", `"x"`).Replace(text)
+		expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
 		if err != nil {
 			problems = append(problems, err.Error())
 			continue
@@ -184,7 +185,7 @@ func lintQueries(description string, output []string, metrics map[string][]strin
 // lintExpr checks that an expression means the same to Prometheus and to VictoriaMetrics, and speaks of what exists.
 func lintExpr(expr parser.Expr, metrics map[string][]string) []string {
 	var problems []string
-	functions := []string{"avg_over_time", "changes", "clamp_min", "label_replace", "last_over_time", "max_over_time", "min_over_time", "time"}
+	functions := []string{"avg_over_time", "changes", "clamp_min", "count_over_time", "label_replace", "last_over_time", "max_over_time", "min_over_time", "time"}
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		switch n := node.(type) {
 		case *parser.Call:

@@ -14,8 +14,8 @@ type ruleCase struct {
 	Alert string
 	How   string // tells cases of one alert apart
 	// Series have by name and labels a good and a bad value, "-" being none: "0 1" is 0 up to minute 4 and 1 from then on.
-	// A text that begins with "=" has the values of all minutes instead, the good ones after "/"; the last one goes on, and
-	// t is the time itself.
+	// A text that begins with "=" has the values of all minutes instead, the good ones after "/"; the last one goes on, t is the
+	// time itself, and 1*3 is 1 1 1.
 	Series map[string]string
 	// Fires is the minute from which on the alert fires; one minute earlier it does not.
 	Fires       int
@@ -26,6 +26,7 @@ type ruleCase struct {
 	Alone       bool              // the case is about the exporter's absence: a second one changes everything
 	Changing    bool              // the description changes from minute to minute
 	Ends        int               // the minute from which on it does not fire any more; zero: it is not tried
+	Lingers     int               // minutes for which what has passed makes it go on when all is well, give or take one; zero: it ends at once
 }
 
 // A guard is series that keep the alert from firing, over or beside those of the case.
@@ -140,7 +141,7 @@ func prefixed(labels string) string {
 func timeline(values string, length int) (good, minutes []string) {
 	if listed, found := strings.CutPrefix(values, "="); found {
 		bad, fine, _ := strings.Cut(listed, "/")
-		return goOn(strings.Fields(fine), length), goOn(strings.Fields(bad), length)
+		return goOn(repeated(fine), length), goOn(repeated(bad), length)
 	}
 	parts := strings.Fields(strings.ReplaceAll(values, "-", "_"))
 	for m := range length {
@@ -156,6 +157,20 @@ func goOn(values []string, length int) []string {
 		minutes = append(minutes, strings.ReplaceAll(values[min(m, len(values)-1)], "t", strconv.Itoa(60*m)))
 	}
 	return minutes
+}
+
+// repeated returns the values of a text in which 1*3 is 1 1 1.
+func repeated(text string) []string {
+	var values []string
+	for _, field := range strings.Fields(text) {
+		value, times, _ := strings.Cut(field, "*")
+		n, err := strconv.Atoi(times)
+		if err != nil {
+			n = 1
+		}
+		values = append(values, slices.Repeat([]string{value}, n)...)
+	}
+	return values
 }
 
 func asItIs(_, value string, _ int) string { return value }

@@ -169,6 +169,7 @@ func (f *firing) blemishes(cluster string) []string {
 		}
 	}
 	for text := range f.texts {
+		text = strings.ReplaceAll(text, "http://EXPORTER", "EXPORTER")
 		for _, hole := range []string{"  ", " .", " ,", "//", "/ ", "<no value>", "NaN", "cluster .", "%!", "()"} {
 			if strings.Contains(text, hole) {
 				complaints = append(complaints, fmt.Sprintf("%s has a hole %q: %s", f, hole, text))
