@@ -93,7 +93,7 @@ func serve(ctx context.Context, o *options, stdin io.Reader, stderr io.Writer, h
 
 // gcPercent is the default of $GOGC: how much garbage may come up before it is collected, relative to what is in use. Lists of
 // the API server are almost all garbage, and they decide the peak of memory; docs/performance.md tells what it costs.
-const gcPercent = 33
+const gcPercent = 20
 
 // limitMemory lets the garbage collector know the container's memory limit, and follow it, unless $GOMEMLIMIT is set.
 // The CPU limit needs no such help: since Go 1.25 the default of GOMAXPROCS follows the quota of the cgroup, also when
