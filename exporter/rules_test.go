@@ -21,8 +21,8 @@ func TestRulesCommand(t *testing.T) {
 			"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: mine\n", ""},
 		{[]string{"--format=vmrule"}, exitOK,
 			"apiVersion: operator.victoriametrics.com/v1beta1\nkind: VMRule\nmetadata:\n  name: stability-exporter\n", ""},
-		{[]string{"--config=" + good}, exitOK, "groups:\n  - name: stability.middleware\n    rules:\n      - alert: StabilityMisconfigurationCritical\n", ""},
-		{[]string{"--config.file=" + good}, exitOK, "groups:\n  - name: stability.middleware\n    rules:\n      - alert: StabilityMisconfigurationCritical\n", ""},
+		{[]string{"--config=" + good}, exitOK, "groups:\n  - name: stability.middleware\n    rules:\n      - alert: StabilityMiddlewareDown\n", ""},
+		{[]string{"--config.file=" + good}, exitOK, "groups:\n  - name: stability.middleware\n    rules:\n      - alert: StabilityMiddlewareDown\n", ""},
 		{[]string{"--config.file=" + bad, "--config=" + good}, exitOK, "groups:\n", ""},
 		{[]string{"--config=" + bad}, exitFailure, "", bad + ":2: there is no alert \"StabilityOOMKilledRepeat\": did you mean StabilityOOMKilledRepeated? docs/alerts.md " +
 			"lists all\n" + bad + ":3: there is no threshold \"oom_kill\": did you mean oom_kills? docs/alerts.md lists all\n"},
