@@ -182,8 +182,8 @@ control plane, the exporter itself.
   namespace is listed, and also if one of its labels is.
 - ` + "`critical_labels`" + ` needs the labels in ` + "`stability_workload_info`" + `: start the exporter with ` + "`--workload-labels`" + `. A Service and a namespace have no
   such labels: they are inside if one workload of the namespace is.
-- ` + "`critical_targets`" + ` are the names of targets that stand alone and of groups; a group is inside as a whole. Discovered targets begin with
-  their namespace. Without it all middleware is inside.
+- ` + "`critical_targets`" + ` are the names of targets that stand alone and of groups; a group is inside as a whole. Without
+  it all middleware is inside.
 - When in doubt it pages: outside is only what is seen to be. With ` + "`critical_labels`" + ` critical stays critical where no workload of the
   cluster has one of the labels, because ` + "`--workload-labels`" + ` does not name it for instance, and for what belongs to no workload in a
   namespace without any.

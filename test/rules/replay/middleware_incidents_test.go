@@ -91,28 +91,6 @@ func outages() []incident {
 				v.Role = "unknown"
 				problem(v, "no_quorum")
 			})},
-		{name: "a primary dies and nobody follows", kind: "mysql", members: trio, lasts: lasts, fires: page("NoQuorum", 3*time.Minute, "no_leader (erp)", "timeout (erp/a)"),
-			look: replicated(func(v *state.MiddlewareView, member string) {
-				if member == "a" {
-					down(v, "timeout")
-					return
-				}
-				v.LinkUp = state.False
-				problem(v, "replication_broken")
-			})},
-		{name: "two primaries", kind: "mysql", members: trio, lasts: lasts, fires: page("RoleConflict", 3*time.Minute, "erp/b primary"),
-			look: replicated(func(v *state.MiddlewareView, member string) {
-				if member == "b" {
-					v.Role, v.Writable, v.LinkUp = "primary", state.True, state.Absent
-				}
-			})},
-		{name: "a primary is read-only", kind: "mysql", members: trio, lasts: lasts, fires: page("NotWritable", 3*time.Minute, "not_writable (erp/a)"),
-			look: replicated(func(v *state.MiddlewareView, member string) {
-				if member == "a" {
-					v.Writable = state.False
-					problem(v, "not_writable")
-				}
-			})},
 		{name: "a shard is lost", kind: "redis", members: trio, lasts: lasts, fires: page("PartitionsOffline", 3*time.Minute, "5461 offline"),
 			look: sharded(func(v *state.MiddlewareView, member string) {
 				if member == "a" {
@@ -140,6 +118,36 @@ func outages() []incident {
 					down(v, "closed")
 				}
 			}},
+	}
+}
+
+// outagesOfReplicas are those of servers that replicate from one another.
+func outagesOfReplicas() []incident {
+	trio := []string{"a", "b", "c"}
+	const lasts = 30 * time.Minute
+	return []incident{
+		{name: "a primary dies and nobody follows", kind: "mysql", members: trio, lasts: lasts, fires: page("NoQuorum", 3*time.Minute, "no_leader (erp)", "timeout (erp/a)"),
+			look: replicated(func(v *state.MiddlewareView, member string) {
+				if member == "a" {
+					down(v, "timeout")
+					return
+				}
+				v.LinkUp = state.False
+				problem(v, "replication_broken")
+			})},
+		{name: "two primaries", kind: "mysql", members: trio, lasts: lasts, fires: page("RoleConflict", 3*time.Minute, "erp/b primary"),
+			look: replicated(func(v *state.MiddlewareView, member string) {
+				if member == "b" {
+					v.Role, v.Writable, v.LinkUp = "primary", state.True, state.Absent
+				}
+			})},
+		{name: "a primary is read-only", kind: "mysql", members: trio, lasts: lasts, fires: page("NotWritable", 3*time.Minute, "not_writable (erp/a)"),
+			look: replicated(func(v *state.MiddlewareView, member string) {
+				if member == "a" {
+					v.Writable = state.False
+					problem(v, "not_writable")
+				}
+			})},
 	}
 }
 

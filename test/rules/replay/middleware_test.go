@@ -33,7 +33,7 @@ const subject = "erp" // the name of the target or group
 
 // For all of an incident one page, or one warning, that names what it comes from.
 func TestMiddlewareIncidents(t *testing.T) {
-	for _, i := range slices.Concat(outages(), lesserIncidents(), deceptions()) {
+	for _, i := range slices.Concat(outages(), outagesOfReplicas(), lesserIncidents(), deceptions()) {
 		t.Run(i.name, func(t *testing.T) {
 			t.Parallel()
 			w := i.play(t)
