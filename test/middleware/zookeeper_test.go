@@ -151,7 +151,7 @@ func TestZooKeeper(t *testing.T) {
 				told("members", "healthy", exactly(2)), roleIs("leader"), writableIs(state.True))
 		}
 		check(t, probe(t, guarded.asked(t)), healthy, roleIs("follower")) // which does not know
-		awaitGroup(t, "the loss to be told", onlyProblems(middleware.MembersMissing), ensemble(t, members)...)
+		awaitGroup(t, "the loss to be told", told("members", "healthy", exactly(2)), ensemble(t, members)...)
 	})
 	t.Run("one of three", func(t *testing.T) {
 		guarded.Kill()
