@@ -121,18 +121,21 @@ func pgServer(recovery bool, monitor string, changes map[string]pgAnswer) fakePo
 	return f
 }
 
-func TestPostgresVerdicts(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		standby  bool
-		changes  map[string]pgAnswer
-		change   func(*Target)
-		role     string
-		writable state.Tristate
-		link     state.Tristate
-		unknown  string
-		want     []Reason
-	}{
+// pgVerdict is what is to be found out of a server.
+type pgVerdict struct {
+	name     string
+	standby  bool
+	changes  map[string]pgAnswer
+	change   func(*Target)
+	role     string
+	writable state.Tristate
+	link     state.Tristate
+	unknown  string
+	want     []Reason
+}
+
+func TestPostgresPrimaries(t *testing.T) {
+	checkPostgres(t, []pgVerdict{
 		{name: "primary", role: "primary", writable: state.True},
 		{name: "alone", changes: map[string]pgAnswer{"pg_stat_replication": pgRowOf("0", "0", "0", "NULL", "NULL", "0", "", "on")}, role: "standalone", writable: state.True},
 		{name: "a standby is missing", change: func(t *Target) { t.Limits.ExpectedMembers = 3 }, role: "primary", writable: state.True, want: []Reason{MembersMissing}},
@@ -149,6 +152,11 @@ func TestPostgresVerdicts(t *testing.T) {
 		{name: "archiving fails", changes: map[string]pgAnswer{"pg_stat_archiver": pgRowOf("on", "true")}, role: "primary", writable: state.True, want: []Reason{Alarm}},
 		{name: "transaction ids run out", changes: map[string]pgAnswer{"pg_is_in_recovery()": pgRowOf("false", "100", "3", "0", "off", "true", "98", "1900000000")},
 			role: "primary", writable: state.True, want: []Reason{Alarm}},
+	})
+}
+
+func TestPostgresStandbys(t *testing.T) {
+	checkPostgres(t, []pgVerdict{
 		{name: "standby", standby: true, role: "replica", writable: state.False, link: state.True},
 		{name: "standby that should be the primary", standby: true, change: func(t *Target) { t.Limits.Role = "primary" }, role: "replica", writable: state.False, link: state.True, want: []Reason{RoleConflict}},
 		{name: "standby whose primary is dead: no lag is not none", standby: true, changes: map[string]pgAnswer{"pg_stat_wal_receiver": {}}, role: "replica", writable: state.False,
@@ -172,7 +180,12 @@ func TestPostgresVerdicts(t *testing.T) {
 		{name: "standby without pg_monitor", standby: true, changes: map[string]pgAnswer{"pg_stat_wal_receiver": pgRowOf("NULL", "NULL", "false", "NULL", "NULL")}, role: "replica", writable: state.False,
 			unknown: "replication_link_up", want: []Reason{Permission}},
 		{name: "standby that lags", standby: true, change: func(t *Target) { t.Limits.Lag = 2 * time.Second }, role: "replica", writable: state.False, link: state.True, want: []Reason{ReplicationLagging}},
-	} {
+	})
+}
+
+func checkPostgres(t *testing.T, cases []pgVerdict) {
+	t.Helper()
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			target := targetOf(t, "postgres", pgServer(c.standby, "true", c.changes).listen(t))
 			if c.change != nil {

@@ -63,9 +63,9 @@ func probeZooKeeper(ctx context.Context, p *Probe) error {
 	switch {
 	case strings.Contains(text, notAllowed):
 		why = NoPermission
-	case strings.Contains(text, notServing): // lost just now
-		p.Problem(NoQuorum, "it serves no requests: no quorum, or it is starting")
-		why = WarmingUp
+	case strings.Contains(text, notServing): // lost just now: the role was that of a moment ago
+		p.zooKeeperNotServing()
+		return nil
 	default:
 		mntr = parseMntr(text)
 	}
@@ -255,8 +255,8 @@ func (p *Probe) askAdminServer(ctx context.Context) error {
 	case d.Decode(&monitor) != nil:
 		why = Garbled
 	case strings.Contains(jsonText(monitor["error"]), notServing): // lost just now
-		p.Problem(NoQuorum, "it serves no requests: no quorum, or it is starting")
-		why = WarmingUp
+		p.zooKeeperNotServing()
+		return nil
 	}
 	for name, value := range monitor {
 		values["zk_"+name] = jsonText(value)

@@ -50,7 +50,7 @@ func TestZooKeeper(t *testing.T) {
 		{"srvr alone is allowed", srvrText, "mntr" + notAllowedText, "", "leader", state.True, nil},
 		{"a follower is missing", srvrText, strings.Replace(mntrText, "followers\t2", "followers\t1", 1), "members_missing", "leader", state.True, nil},
 		{"no quorum: ruok would be imok", notServingText, notServingText, "no_quorum", "unknown", state.False, nil},
-		{"the quorum is lost between the two", srvrText, notServingText, "no_quorum", "leader", state.True, nil},
+		{"the quorum is lost between the two", srvrText, notServingText, "no_quorum", "unknown", state.False, nil},
 		{"cut off, serving reads", mode("read-only"), follower, "no_quorum not_writable", "unknown", state.False, []string{"members{healthy}"}},
 		{"a version without the numbers", srvrText, "zk_version\t3.4\n", "", "leader", state.True, nil},
 	} {
