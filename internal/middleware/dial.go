@@ -218,16 +218,16 @@ func (p *Probe) TLSConfig(address string) (*tls.Config, error) {
 	if o.CAFile != "" {
 		text, err := os.ReadFile(o.CAFile)
 		if err != nil {
-			return nil, fail(TLS, "cannot read the authorities: %w", err)
+			return nil, fail(Internal, "cannot read the authorities: %w", err)
 		}
 		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
-			return nil, fail(TLS, "%s holds no certificate", o.CAFile)
+			return nil, fail(Internal, "%s holds no certificate", o.CAFile)
 		}
 	}
 	if o.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
 		if err != nil {
-			return nil, fail(TLS, "cannot read the client's certificate: %w", err)
+			return nil, fail(Internal, "cannot read the client's certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}

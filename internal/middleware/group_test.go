@@ -65,6 +65,7 @@ func TestGroupsThatReplicate(t *testing.T) {
 		{"well", "", []*state.MiddlewareView{member("primary"), member("replica")}},
 		{"two primaries", "role_conflict", []*state.MiddlewareView{member("primary"), member("primary")}},
 		{"the primary is down", "no_leader members_missing", []*state.MiddlewareView{down(Refused), member("replica")}},
+		{"the primary does not let us in", "members_missing", []*state.MiddlewareView{down(Auth), member("replica")}},
 		{"nobody answers", "auth members_missing", []*state.MiddlewareView{down(Auth), down(Auth)}},
 		{"nodes of a cluster are all primaries", "", []*state.MiddlewareView{node, node}},
 	} {

@@ -81,8 +81,11 @@ func electors(members []*state.MiddlewareView) int {
 // onePrimary judges the members of a group that replicate from one another: exactly one of them should be a primary. Clusters that know
 // their members themselves have as many as they like.
 func onePrimary(members []*state.MiddlewareView, group *Recorder) {
-	up, primaries := 0, 0
+	up, primaries, hidden := 0, 0, 0
 	for _, m := range members {
+		if !m.Up && blind(m) {
+			hidden++
+		}
 		if len(m.Partitions) > 0 || slices.ContainsFunc(m.Members, func(n state.Measurement) bool { return n.Name == "healthy" }) {
 			return
 		}
@@ -97,7 +100,14 @@ func onePrimary(members []*state.MiddlewareView, group *Recorder) {
 	switch {
 	case primaries > 1:
 		group.Problem(RoleConflict, "%d members say that they are the primary", primaries)
-	case primaries == 0:
+	case primaries == 0 && hidden == 0: // one that hides itself from us may well be the primary
 		group.Problem(NoLeader, "no member that answers is the primary")
 	}
+}
+
+// blind reports whether all that is wrong with a member is that we may not look: nothing is known of the member itself.
+func blind(m *state.MiddlewareView) bool {
+	return !slices.ContainsFunc(m.Problems, func(p state.MiddlewareProblem) bool {
+		return !slices.Contains([]Reason{Auth, Permission, Forbidden, Internal, CertInvalid}, Reason(p.Reason))
+	})
 }

@@ -128,6 +128,9 @@ func (p *Pool) start(e *entry) {
 // firstWithin is the time within which all targets are asked first.
 const firstWithin = 3 * time.Second
 
+// doubtInterval is the longest time between two probes of a target that is not healthy: one probe that fails must not stand for an hour.
+const doubtInterval = 30 * time.Second
+
 // keep asks one target until the context is done. Intervals vary by a tenth, so that what began together does not stay together.
 func (p *Pool) keep(ctx context.Context, e *entry) {
 	timer := time.NewTimer(rand.N(min(firstWithin, max(e.target.Interval, 1))))
@@ -143,11 +146,15 @@ func (p *Pool) keep(ctx context.Context, e *entry) {
 		if ctx.Err() != nil {
 			return
 		}
+		interval := e.target.Interval
 		if err == nil {
 			p.remember(e, view)
+			if !view.Healthy() {
+				interval = min(interval, doubtInterval)
+			}
 		}
-		tenth := max(e.target.Interval/10, 1)
-		timer.Reset(max(e.target.Interval-time.Since(due), tenth) - tenth/2 + rand.N(tenth))
+		tenth := max(interval/10, 1)
+		timer.Reset(max(interval-time.Since(due), tenth) - tenth/2 + rand.N(tenth))
 	}
 }
 

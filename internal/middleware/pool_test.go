@@ -147,6 +147,29 @@ func TestNewTargetsTakeThePlaceOfOldOnes(t *testing.T) {
 	})
 }
 
+// A target that is asked once an hour is asked again soon when something is wrong with it, and at its interval when it is well again.
+func TestDoubtsAreSettledSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		target := polled("seldom", func(_ context.Context, p *Probe) error {
+			if asked.Add(1) == 2 {
+				return fail(Refused, "just then")
+			}
+			p.Up()
+			return nil
+		})
+		target.Interval = time.Hour
+		p := NewPool(nil, nil)
+		p.Use([]*Target{target}, 0)
+		background(t, p)
+		time.Sleep(70 * time.Minute)
+		synctest.Wait()
+		if v := viewNamed(p, "seldom"); asked.Load() != 3 || !v.Up {
+			t.Errorf("asked %d times within 70 minutes, and it is %+v", asked.Load(), v)
+		}
+	})
+}
+
 func TestWhoAsksAtTheSameTimeSharesTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32

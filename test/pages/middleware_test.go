@@ -94,17 +94,18 @@ middleware:
 	for _, i := range []incident{down, stops, member} {
 		i.awaitPages(t, began)
 	}
-	began = time.Now()
+	diedToo := time.Now()
 	primary.Kill()
-	group.awaitPages(t, began)
+	group.awaitPages(t, diedToo)
 
 	mended := time.Now()
 	must(t, hangs.Signal(syscall.SIGCONT))
 	full.command(t, "OK", "CONFIG", "SET", "maxmemory", "0")
 	primary.start(t)
 	replica.start(t)
-	for _, i := range []incident{down, stops, member, group} {
+	for _, i := range []incident{down, stops, group} {
 		i.awaitResolved(t, mended)
 	}
+	member.awaitResolved(t, diedToo) // by then the group is told of instead
 	shared.falseAlarms(t, ofCluster(name))
 }
