@@ -32,8 +32,9 @@ func answering() map[string]map[string]string {
 		"redis":     {"$4": fmt.Sprintf("$%d\r\n%s\r\n", len(info), info)},
 		"http":      {"GET": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"},
 		"memcached": {"stats": "STAT version 1.6.18\r\nSTAT curr_connections 3\r\nSTAT max_connections 1024\r\nSTAT evictions 0\r\nEND\r\n"},
-		"zookeeper": {"srvr": "Zookeeper version: 3.8.0\nLatency min/avg/max: 0/0.1/9\nReceived: 1\nSent: 1\nConnections: 1\nOutstanding: 0\nZxid: 0x1\nMode: standalone\nNode count: 5\n"},
-		"tcp":       {},
+		"zookeeper": {"srvr": "Zookeeper version: 3.8.0\nLatency min/avg/max: 0/0.1/9\nReceived: 1\nSent: 1\nConnections: 1\nOutstanding: 0\nZxid: 0x1\nMode: standalone\nNode count: 5\n",
+			"mntr": "mntr is not executed because it is not in the whitelist.\n"},
+		"tcp": {},
 	}
 }
 
