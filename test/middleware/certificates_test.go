@@ -31,39 +31,44 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
+	a := &authority{dir: openDir(t), key: newKey(t), issued: 1}
+	a.certificate = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of the tests"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-90 * 24 * time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}
-	a := &authority{key: key, dir: t.TempDir(), issued: 1}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.certificate, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.file = write(t, a.dir, "authority.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	a.file = a.sign(t, "authority.pem", a.certificate, a.key)
 	return a
 }
 
-// pair is a certificate with its key in files.
-type pair struct {
-	certificate, key string
-	notAfter         time.Time
-}
-
-// issue signs a certificate for a host name or address that is valid until notAfter.
-func (a *authority) issue(t *testing.T, host string, notAfter time.Time) pair {
+func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+// sign signs the certificate of a key and returns the file that it is in.
+func (a *authority) sign(t *testing.T, name string, template *x509.Certificate, key *ecdsa.PrivateKey) (file string) {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, a.dir, name, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+}
+
+// pair is a certificate with its key in files that only their owner may read.
+type pair struct {
+	certificate, key string
+	notAfter         time.Time
+}
+
+// issue signs a certificate for a host name or address that is valid until notAfter, fit for servers and clients.
+func (a *authority) issue(t *testing.T, host string, notAfter time.Time) pair {
+	t.Helper()
+	key := newKey(t)
 	a.issued++
 	notAfter = notAfter.Truncate(time.Second)
 	template := &x509.Certificate{
@@ -75,29 +80,31 @@ func (a *authority) issue(t *testing.T, host string, notAfter time.Time) pair {
 	} else {
 		template.DNSNames = []string{host}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := fmt.Sprint(a.issued)
 	return pair{
-		certificate: write(t, a.dir, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
+		certificate: a.sign(t, name+".pem", template, key),
 		key:         write(t, a.dir, name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))),
 		notAfter:    notAfter,
 	}
 }
 
+// issueGood is issue for the address of the tests, valid for long enough.
+func (a *authority) issueGood(t *testing.T) pair {
+	t.Helper()
+	return a.issue(t, "127.0.0.1", time.Now().Add(20*24*time.Hour))
+}
+
 // overTLS protects the connection; authorities is a file, empty: those of the machine.
-func overTLS(authorities string) func(*middleware.Target) {
+func overTLS(authorities string) setting {
 	return func(t *middleware.Target) { t.TLS.Enabled, t.TLS.CAFile = true, authorities }
 }
 
 // showing presents a certificate to the server.
-func showing(p pair) func(*middleware.Target) {
+func showing(p pair) setting {
 	return func(t *middleware.Target) { t.TLS.CertFile, t.TLS.KeyFile = p.certificate, p.key }
 }
 
@@ -105,7 +112,7 @@ func showing(p pair) func(*middleware.Target) {
 func skipVerify(t *middleware.Target) { t.TLS.SkipVerify = true }
 
 // certified wants the end of a certificate to be told, and whether it verifies.
-func certified(p pair, verified state.Tristate) func(*state.MiddlewareView) error {
+func certified(p pair, verified state.Tristate) expectation {
 	return func(view *state.MiddlewareView) error {
 		if view.TLSNotAfter != state.At(p.notAfter) || view.TLSVerified != verified {
 			return errors.New("it should tell until when the certificate is valid, and whether it verifies")
@@ -119,7 +126,7 @@ func certified(p pair, verified state.Tristate) func(*state.MiddlewareView) erro
 func checkCertificates(t *testing.T, kind string, start func(t *testing.T, a *authority, p pair) (address string)) {
 	t.Helper()
 	a, other := newAuthority(t), newAuthority(t)
-	good := a.issue(t, "127.0.0.1", time.Now().Add(20*24*time.Hour))
+	good := a.issueGood(t)
 	t.Run("good", func(t *testing.T) {
 		address := start(t, a, good)
 		check(t, probe(t, target(t, kind, address, overTLS(a.file))), healthy, certified(good, state.True))

@@ -33,7 +33,7 @@ type peer struct {
 func startPeer(t *testing.T, name, listen string, arguments ...string) peer {
 	t.Helper()
 	address, _ := freeAddress(t)
-	serve(t, address, program(t, name), append(arguments, listen+"="+address)...)
+	serve(t, address, append(append([]string{name}, arguments...), listen+"="+address)...)
 	return peer{strings.TrimPrefix(name, "prometheus-"), address}
 }
 
@@ -104,7 +104,7 @@ type comparison struct {
 }
 
 // add enters what is broken; what we say must be what is wanted.
-func (c *comparison) add(broken string, ours *state.MiddlewareView, wanted func(*state.MiddlewareView) error, theirs ...string) {
+func (c *comparison) add(broken string, ours *state.MiddlewareView, wanted expectation, theirs ...string) {
 	c.t.Helper()
 	check(c.t, ours, wanted)
 	var said []string
@@ -140,7 +140,7 @@ func compareCluster(t *testing.T, c *comparison, b blackbox) {
 	nodes := startRedisCluster(t)
 	p := beside(t, nodes[0])
 	nodes[2].Kill()
-	ours := awaitView(t, target(t, "redis", nodes[0].address), "the failure of the cluster", unhealthy(middleware.NotWritable, ""))
+	ours := awaitView(t, nodes[0].asked(t), "the failure of the cluster", unhealthy(middleware.NotWritable, ""))
 	nodes[0].refusesWrites(t, "CLUSTERDOWN")
 	c.add("Redis Cluster of three lost a node; one that is left", ours, upWith(middleware.Degraded, middleware.NotWritable),
 		p.says(t, "/metrics", "redis_up", "redis_cluster_state", "redis_cluster_slots_fail"), b.probes(t, "ping", nodes[0].address))
@@ -161,12 +161,12 @@ func compareSentinel(t *testing.T, c *comparison, b blackbox) {
 func compareHungPrimary(t *testing.T, c *comparison, b blackbox) {
 	primary, replica := startReplicated(t)
 	ofReplica, ofPrimary := beside(t, replica), beside(t, primary)
-	thaw := freeze(t, primary.Daemon)
+	thaw := freeze(t, primary.PID())
 	defer thaw()
-	ours := awaitView(t, target(t, "redis", replica.address, option("max_silence", "2s")), "the silence", upWith(middleware.ReplicationBroken))
+	ours := awaitView(t, replica.asked(t, option("max_silence", "2s")), "the silence", upWith(middleware.ReplicationBroken))
 	c.add("the primary hangs; its replica", ours, upWith(middleware.ReplicationBroken),
 		ofReplica.says(t, "/metrics", "redis_up", "redis_master_link_up", "redis_master_last_io_seconds_ago"), b.probes(t, "ping", replica.address))
-	c.add("the primary hangs; the primary itself", probe(t, target(t, "redis", primary.address, within(time.Second))), down(middleware.Timeout, ""),
+	c.add("the primary hangs; the primary itself", probe(t, primary.asked(t, within(time.Second))), down(middleware.Timeout, ""),
 		ofPrimary.says(t, "/metrics", "redis_up"), b.probes(t, "tcp_connect", primary.address), b.probes(t, "ping", primary.address))
 }
 
@@ -176,23 +176,23 @@ func compareRefusals(t *testing.T, c *comparison, b blackbox) {
 	r.fill(t, 1000)
 	r.must(t, "CONFIG", "SET", "maxmemory", "1mb")
 	r.refusesWrites(t, "OOM")
-	c.add("Redis whose memory is full, `noeviction`", probe(t, target(t, "redis", r.address)), upWith(middleware.NotWritable),
+	c.add("Redis whose memory is full, `noeviction`", probe(t, r.asked(t)), upWith(middleware.NotWritable),
 		p.says(t, "/metrics", "redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes"), b.probes(t, "ping", r.address))
 	r.must(t, "CONFIG", "SET", "maxmemory", "0")
 	if err := os.RemoveAll(r.dir); err != nil {
 		t.Fatal(err)
 	}
 	r.must(t, "BGSAVE")
-	ours := awaitView(t, target(t, "redis", r.address), "the failure of the snapshot", unhealthy(middleware.Alarm, ""))
+	ours := awaitView(t, r.asked(t), "the failure of the snapshot", unhealthy(middleware.Alarm, ""))
 	c.add("Redis whose snapshot failed, which stops writes", ours, upWith(middleware.Alarm, middleware.NotWritable),
 		p.says(t, "/metrics", "redis_up", "redis_rdb_last_bgsave_status"), b.probes(t, "ping", r.address))
 	release := occupy(t, r.address, 8, "PING\r\n")
-	c.add("Redis that takes no more clients", probe(t, target(t, "redis", r.address)), down(middleware.Saturated, ""),
+	c.add("Redis that takes no more clients", probe(t, r.asked(t)), down(middleware.Saturated, ""),
 		p.says(t, "/metrics", "redis_up"), b.probes(t, "tcp_connect", r.address), b.probes(t, "ping", r.address))
 	release()
-	awaitView(t, target(t, "redis", r.address), "a place", unhealthy(middleware.Alarm, ""))
+	awaitView(t, r.asked(t), "a place", unhealthy(middleware.Alarm, ""))
 	r.must(t, "CONFIG", "SET", "requirepass", "correct-horse")
-	c.add("Redis whose password was changed", probe(t, target(t, "redis", r.address)), down(middleware.Auth, ""),
+	c.add("Redis whose password was changed", probe(t, r.asked(t)), down(middleware.Auth, ""),
 		p.says(t, "/metrics", "redis_up"), b.probes(t, "tcp_connect", r.address), b.probes(t, "ping", r.address))
 }
 
@@ -204,7 +204,7 @@ func compareNginx(t *testing.T, c *comparison, b blackbox) {
 	c.add("nginx whose upstream is dead: every page is 502", probe(t, target(t, "nginx", front.address, option("page", "/shop"))),
 		upWith(middleware.Unavailable), p.says(t, "/metrics", "nginx_up"), b.probes(t, "http_2xx", "http://"+front.address+"/stub_status"),
 		b.probes(t, "http_2xx", "http://"+front.address+"/shop", "probe_http_status_code"))
-	thaw := freeze(t, front.Daemon)
+	thaw := freeze(t, front.PID())
 	defer thaw()
 	c.add("nginx that hangs", probe(t, target(t, "nginx", front.address, within(time.Second))), down(middleware.Timeout, ""),
 		p.says(t, "/metrics", "nginx_up"), b.probes(t, "tcp_connect", front.address))

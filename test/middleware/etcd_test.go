@@ -7,8 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,7 +27,7 @@ type etcdMember struct {
 
 func newEtcdMember(t *testing.T, name string) *etcdMember {
 	t.Helper()
-	m := &etcdMember{name: name, dir: serverDir(t, "")}
+	m := &etcdMember{name: name, dir: t.TempDir()}
 	m.address, _ = freeAddress(t)
 	m.peer, _ = freeAddress(t)
 	return m
@@ -46,40 +44,27 @@ func (m *etcdMember) start(t *testing.T, kind string, cluster []*etcdMember, mor
 	if m.secure != "" {
 		clients += ",https://" + m.secure
 	}
-	m.Daemon = run(t, "etcd", append([]string{
-		"--name=" + m.name, "--data-dir=" + m.dir, "--listen-client-urls=" + clients, "--advertise-client-urls=" + clients, "--listen-peer-urls=http://" + m.peer,
+	m.Daemon = run(t, append([]string{
+		"etcd", "--name=" + m.name, "--data-dir=" + m.dir, "--listen-client-urls=" + clients, "--advertise-client-urls=" + clients, "--listen-peer-urls=http://" + m.peer,
 		"--initial-advertise-peer-urls=http://" + m.peer, "--initial-cluster=" + strings.Join(all, ","), "--initial-cluster-state=" + kind,
 		"--heartbeat-interval=100", "--election-timeout=3000", "--unsafe-no-fsync",
 	}, more...)...)
 }
 
 // asked is the member as a target.
-func (m *etcdMember) asked(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (m *etcdMember) asked(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
 	return target(t, "etcd", m.address, with...)
 }
 
 // gateway asks the JSON gateway of the member.
 func (m *etcdMember) gateway(ctx context.Context, path string, body object) (object, error) {
-	text, err := json.Marshal(body)
+	answer, err := send(ctx, http.MethodPost, "http://"+m.address+path, body)
 	if err != nil {
 		return nil, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+m.address+path, strings.NewReader(string(text)))
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: HTTP %d: %s", path, response.StatusCode, answer)
 	}
 	said := object{}
-	return said, errors.Join(err, json.Unmarshal(answer, &said))
+	return said, json.Unmarshal(answer, &said)
 }
 
 func (m *etcdMember) must(t *testing.T, path string, body object) object {
@@ -89,15 +74,6 @@ func (m *etcdMember) must(t *testing.T, path string, body object) object {
 		t.Fatal(err)
 	}
 	return said
-}
-
-func etcdTargets(t *testing.T, members []*etcdMember) []*middleware.Target {
-	t.Helper()
-	var targets []*middleware.Target
-	for _, m := range members {
-		targets = append(targets, m.asked(t, grouped))
-	}
-	return targets
 }
 
 // TestEtcd takes one member after the other from a cluster of three.
@@ -118,18 +94,14 @@ func TestEtcd(t *testing.T) {
 	leader, first, second := members[0], members[1], members[2]
 	t.Run("whole", func(t *testing.T) { etcdWhole(t, members) })
 	t.Run("learner", func(t *testing.T) { etcdLearner(t, members) })
-	t.Run("hung", func(t *testing.T) {
-		stopped(t, first.Daemon)
-		check(t, probe(t, first.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-	})
-	awaitView(t, first.asked(t), "it to follow again", healthy)
+	t.Run("hung", func(t *testing.T) { checkHang(t, first.Daemon, first.asked(t)) })
 	t.Run("two of three", func(t *testing.T) {
 		first.Kill()
-		check(t, probe(t, first.asked(t)), onlyProblems(middleware.Refused))
+		check(t, probe(t, first.asked(t)), down(middleware.Refused, ""))
 		for _, m := range []*etcdMember{leader, second} {
-			check(t, awaitView(t, m.asked(t), "the loss to be told", unhealthy(middleware.MembersMissing, "2 of 3")), onlyProblems(middleware.MembersMissing), writableIs(state.True))
+			check(t, awaitView(t, m.asked(t), "the loss to be told", unhealthy(middleware.MembersMissing, "2 of 3")), upWith(middleware.MembersMissing), writableIs(state.True))
 		}
-		awaitGroup(t, "the loss to be told", told("members", "healthy", exactly(2)), etcdTargets(t, members)...)
+		awaitGroup(t, asGroup(t, members...), "the loss to be told", upWith(middleware.MembersMissing), tells("members{healthy}", 2))
 	})
 	// That it leads is what the last one believes until the others did not answer for as long as an election takes; the very first answer must
 	// tell all the same.
@@ -138,7 +110,7 @@ func TestEtcd(t *testing.T) {
 		check(t, probe(t, leader.asked(t)), unhealthy(middleware.NoQuorum, ""), writableIs(state.False))
 		later := awaitView(t, leader.asked(t), "it to know no leader", unhealthy(middleware.NoLeader, ""))
 		check(t, later, unhealthy(middleware.NoQuorum, ""), roleIs("unknown"), writableIs(state.False))
-		check(t, asGroup(t, etcdTargets(t, members)...), unhealthy(middleware.NoQuorum, ""))
+		checkGroup(t, asGroup(t, members...), upWith(middleware.NoQuorum, middleware.MembersMissing), tells("members{healthy}", 0))
 		status, err := leader.gateway(t.Context(), "/v3/maintenance/status", object{})
 		if err != nil || status["errors"] == nil {
 			t.Errorf("the case is about a status that is answered, with errors in it: %v, %v", status, err)
@@ -152,16 +124,16 @@ func etcdWhole(t *testing.T, members []*etcdMember) {
 		if i == 0 {
 			role = "leader"
 		}
-		check(t, probe(t, m.asked(t)), healthy, roleIs(role), writableIs(state.True), told("members", "healthy", exactly(3)), told("alarm", "nospace", exactly(0)),
-			told("alarm", "corrupt", exactly(0)), told("saturation", "db_quota", func(share float64) bool { return share >= 0 && share < 0.1 }),
-			told("fact", "db_bytes", func(n float64) bool { return n > 0 }), told("fact", "pending_proposals", exactly(0)))
+		check(t, probe(t, m.asked(t)), healthy, roleIs(role), writableIs(state.True), tells("members{healthy}", 3), tells("alarm{nospace}", 0),
+			tells("alarm{corrupt}", 0), tellsBetween("saturation_ratio{db_quota}", 0, 0.1),
+			tellsBetween("fact{db_bytes}", 1, unlimited), tells("fact{pending_proposals}", 0))
 	}
-	check(t, asGroup(t, etcdTargets(t, members)...), healthy, told("members", "healthy", exactly(3)))
-	check(t, probe(t, members[0].asked(t, func(t *middleware.Target) { t.Limits.ExpectedMembers = 5 })), onlyProblems(middleware.MembersMissing))
-	check(t, probe(t, members[1].asked(t, roleWanted("leader"))), onlyProblems(middleware.RoleConflict))
-	check(t, probe(t, members[1].asked(t, withTLS(newPKI(t, "").CA))), onlyProblems(middleware.TLS))
-	foreign(t, members[0].peer, "etcd")
-	foreign(t, members[0].address, "mysql", "postgres", "redis", "zookeeper", "rabbitmq", "elasticsearch")
+	checkGroup(t, asGroup(t, members...), healthy, tells("members{healthy}", 3))
+	check(t, probe(t, members[0].asked(t, expecting(5))), upWith(middleware.MembersMissing))
+	check(t, probe(t, members[1].asked(t, roleWanted("leader"))), upWith(middleware.RoleConflict))
+	check(t, probe(t, members[1].asked(t, overTLS(newAuthority(t).file))), down(middleware.TLS, ""))
+	askAsEverything(t, stranger{"the port for the other members of etcd", members[0].peer, []string{"http", "tcp"}, []string{"tcp"}})
+	askAsEverything(t, stranger{"an etcd", members[0].address, []string{"etcd", "http", "tcp"}, []string{"etcd", "tcp"}})
 }
 
 // A learner has no vote: it is neither missing nor counted.
@@ -176,37 +148,30 @@ func etcdLearner(t *testing.T, members []*etcdMember) {
 	view := awaitView(t, learner.asked(t), "the learner", roleIs("observer"))
 	check(t, view, healthy)
 	all := append(slices.Clone(members), learner)
-	awaitGroup(t, "the learner to be known", healthy, etcdTargets(t, all)...)
+	awaitGroup(t, asGroup(t, all...), "the learner to be known", healthy)
 	id := added["member"].(map[string]any)["ID"]
 	members[0].must(t, "/v3/cluster/member/remove", object{"ID": id})
 	for _, m := range members {
-		awaitView(t, m.asked(t), "the learner to be forgotten", told("members", "healthy", exactly(3)))
+		awaitView(t, m.asked(t), "the learner to be forgotten", tells("members{healthy}", 3))
 	}
 }
 
 // TestEtcdAlone fills a member up to its quota, and asks it with certificates and passwords.
 func TestEtcdAlone(t *testing.T) {
 	t.Parallel()
-	authority := newPKI(t, "")
+	ca := newAuthority(t)
 	m := newEtcdMember(t, "alone")
 	m.secure, _ = freeAddress(t)
-	certificate, key := authority.issue("etcd", "")
-	m.start(t, "new", []*etcdMember{m}, "--quota-backend-bytes=3000000", "--cert-file="+certificate, "--key-file="+key, "--client-cert-auth", "--trusted-ca-file="+authority.CA)
+	server := ca.issueGood(t)
+	m.start(t, "new", []*etcdMember{m}, "--quota-backend-bytes=3000000",
+		"--cert-file="+server.certificate, "--key-file="+server.key, "--client-cert-auth", "--trusted-ca-file="+ca.file)
 	awaitView(t, m.asked(t), "etcd to serve", healthy)
 	t.Run("certificates", func(t *testing.T) {
-		certificate, key := authority.issue("monitor", "")
-		secure := target(t, "etcd", m.secure, withTLS(authority.CA))
-		check(t, probe(t, secure), onlyProblems(middleware.TLS))
-		secure.TLS.CertFile, secure.TLS.KeyFile = certificate, key
-		check(t, probe(t, secure), healthy, verified, roleIs("leader"))
-		secure.TLS.CAFile = newPKI(t, "").CA
-		check(t, probe(t, secure), onlyProblems(middleware.CertInvalid))
-		check(t, probe(t, target(t, "etcd", m.secure)), func(view *state.MiddlewareView) error {
-			if view.Up {
-				return errors.New("a port with TLS is asked without")
-			}
-			return nil
-		})
+		client := showing(ca.issue(t, "monitor", time.Now().Add(time.Hour)))
+		check(t, probe(t, target(t, "etcd", m.secure, overTLS(ca.file))), down(middleware.TLS, ""))
+		check(t, probe(t, target(t, "etcd", m.secure, overTLS(ca.file), client)), healthy, certified(server, state.True), roleIs("leader"))
+		check(t, probe(t, target(t, "etcd", m.secure, overTLS(newAuthority(t).file), client)), down(middleware.CertInvalid, ""))
+		check(t, probe(t, target(t, "etcd", m.secure)), down(middleware.Closed, "")) // a port with TLS is asked without
 	})
 	t.Run("quota", func(t *testing.T) { etcdQuota(t, m) })
 	t.Run("accounts", func(t *testing.T) { etcdAccounts(t, m) })
@@ -226,8 +191,8 @@ func etcdQuota(t *testing.T, m *etcdMember) {
 		}
 		return errors.New("it takes everything")
 	})
-	check(t, probe(t, m.asked(t)), onlyProblems(middleware.Alarm, middleware.NotWritable), unhealthy(middleware.Alarm, "nospace"), told("alarm", "nospace", exactly(1)),
-		told("alarm", "corrupt", exactly(0)), writableIs(state.False), roleIs("leader"), told("saturation", "db_quota", func(share float64) bool { return share > 0.9 }))
+	check(t, probe(t, m.asked(t)), upWith(middleware.Alarm, middleware.NotWritable), unhealthy(middleware.Alarm, "nospace"), tells("alarm{nospace}", 1),
+		tells("alarm{corrupt}", 0), writableIs(state.False), roleIs("leader"), tellsBetween("saturation_ratio{db_quota}", 0.9, 1))
 	header := m.must(t, "/v3/kv/range", object{"key": "a2V5"})["header"].(map[string]any)
 	m.must(t, "/v3/kv/compaction", object{"revision": header["revision"]})
 	m.must(t, "/v3/maintenance/defragment", object{})
@@ -241,10 +206,10 @@ func etcdAccounts(t *testing.T, m *etcdMember) {
 	m.must(t, "/v3/auth/user/add", object{"name": "root", "password": "root-secret"})
 	m.must(t, "/v3/auth/user/grant", object{"user": "root", "role": "root"})
 	m.must(t, "/v3/auth/user/add", object{"name": "monitor", "password": "monitor-secret"})
-	check(t, probe(t, m.asked(t, as("monitor", "monitor-secret"))), healthy) // not enabled yet
+	check(t, probe(t, m.asked(t, asMonitor())), healthy) // not enabled yet
 	m.must(t, "/v3/auth/enable", object{})
-	check(t, probe(t, m.asked(t, as("monitor", "monitor-secret"))), healthy, roleIs("leader"), told("members", "healthy", exactly(1)))
-	check(t, probe(t, m.asked(t, as("monitor", "wrong-secret"))), onlyProblems(middleware.Auth))
-	check(t, probe(t, m.asked(t, as("unknown", "any-secret"))), onlyProblems(middleware.Auth))
-	check(t, probe(t, m.asked(t)), healthy, roleIs("leader"), told("members", "healthy", exactly(1))) // 3.4 tells this to anybody
+	check(t, probe(t, m.asked(t, asMonitor())), healthy, roleIs("leader"), tells("members{healthy}", 1))
+	check(t, probe(t, m.asked(t, as("monitor", "wrong-secret"))), down(middleware.Auth, ""))
+	check(t, probe(t, m.asked(t, as("unknown", "any-secret"))), down(middleware.Auth, ""))
+	check(t, probe(t, m.asked(t)), healthy, roleIs("leader"), tells("members{healthy}", 1)) // 3.4 tells this to anybody
 }

@@ -41,7 +41,7 @@ frontend shop
 	`+limit+`
 	default_backend shop
 `+backends)
-	return haproxy{serve(t, address, program(t, "haproxy"), "-db", "-f", config), address, shop}
+	return haproxy{serve(t, address, "haproxy", "-db", "-f", config), address, shop}
 }
 
 const (
@@ -76,14 +76,14 @@ backend elsewhere
 `)
 			balancer := target(t, "haproxy", h.address)
 			view := awaitView(t, balancer, "two servers", healthy)
-			check(t, view, number(members, "healthy", 2, 2), number(members, "down", 0, 0), number(members, "maintenance", 1, 1),
-				number(facts, "backends_without_servers", 0, 0))
+			check(t, view, tells("members{healthy}", 2), tells("members{down}", 0), tells("members{maintenance}", 1),
+				tells("fact{backends_without_servers}", 0))
 			one.Close()
 			awaitView(t, balancer, "the loss of a server", upWith(middleware.Degraded))
 			two.Close()
 			view = awaitView(t, balancer, "the loss of the backend", upWith(middleware.Unavailable, middleware.Degraded))
-			check(t, view, unhealthy(middleware.Unavailable, "backends without servers: shop"), number(members, "healthy", 0, 0),
-				number(members, "down", 2, 2), number(facts, "backends_without_servers", 1, 1))
+			check(t, view, unhealthy(middleware.Unavailable, "backends without servers: shop"), tells("members{healthy}", 0),
+				tells("members{down}", 2), tells("fact{backends_without_servers}", 1))
 			check(t, probe(t, target(t, "haproxy", h.address, option("ignore", "sh*"))), healthy)
 			check(t, probe(t, target(t, "http", h.shop)), upWith(middleware.Unavailable))
 		})
@@ -97,11 +97,11 @@ func TestHAProxyFull(t *testing.T) {
 	byMetrics := target(t, "haproxy", h.address, option("path", "/metrics"))
 	awaitView(t, target(t, "haproxy", h.address), "the server", healthy)
 	occupy(t, h.shop, 2, "GET / HT")
-	awaitView(t, target(t, "haproxy", h.address), "the busy sessions", number(saturation, "sessions", 0.5, 0.5))
-	check(t, probe(t, byMetrics), healthy, number(saturation, "sessions", 0.5, 0.5), number(saturation, "connections", 0.03, 0.1))
+	awaitView(t, target(t, "haproxy", h.address), "the busy sessions", tells("saturation_ratio{sessions}", 0.5))
+	check(t, probe(t, byMetrics), healthy, tells("saturation_ratio{sessions}", 0.5), tellsBetween("saturation_ratio{connections}", 0.03, 0.1))
 	release := occupy(t, h.shop, 2, "GET / HT")
 	awaitView(t, target(t, "haproxy", h.address), "the lack of sessions", upWith(middleware.Saturated))
-	check(t, probe(t, byMetrics), upWith(middleware.Saturated), number(saturation, "sessions", 1, 1))
+	check(t, probe(t, byMetrics), upWith(middleware.Saturated), tells("saturation_ratio{sessions}", 1))
 	release()
 	awaitView(t, byMetrics, "free sessions", healthy)
 }
@@ -158,7 +158,7 @@ listen shop
 	bind `+address+`
 	server one 127.0.0.1:`+dead+` check inter 100ms fall 1
 `)
-	serve(t, address, program(t, "haproxy"), "-db", "-f", config)
+	serve(t, address, "haproxy", "-db", "-f", config)
 	if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); err != nil {
 		t.Fatal(err)
 	} else {

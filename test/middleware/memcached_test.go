@@ -3,12 +3,10 @@
 package middleware
 
 import (
-	"errors"
 	"os"
 	"testing"
 
 	"stability-exporter/internal/middleware"
-	"stability-exporter/internal/state"
 	"stability-exporter/test/daemon"
 )
 
@@ -19,14 +17,14 @@ func startMemcached(t *testing.T, arguments ...string) (d *daemon.Daemon, addres
 	if os.Geteuid() == 0 {
 		arguments = append(arguments, "-u", "root")
 	}
-	return serve(t, address, program(t, "memcached"), append([]string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "16", "-t", "1"}, arguments...)...), address
+	return serve(t, address, append([]string{"memcached", "-l", "127.0.0.1", "-p", port, "-U", "0", "-m", "16", "-t", "1"}, arguments...)...), address
 }
 
 func TestMemcached(t *testing.T) {
 	t.Parallel()
 	d, address := startMemcached(t)
 	cache := target(t, "memcached", address)
-	check(t, probe(t, cache), healthy, nothingUnknown, number(facts, "stored_bytes_limit", 16<<20, 16<<20), number(saturation, "connections", 0, 0.01))
+	check(t, probe(t, cache), healthy, nothingUnknown, tells("fact{stored_bytes_limit}", 16<<20), tellsBetween("saturation_ratio{connections}", 0, 0.01))
 	checkHang(t, d, cache)
 	d.Kill()
 	check(t, probe(t, cache), down(middleware.Refused, ""))
@@ -37,39 +35,22 @@ func TestMemcachedFull(t *testing.T) {
 	t.Parallel()
 	_, address := startMemcached(t, "-c", "16")
 	cache := target(t, "memcached", address)
-	before := probe(t, cache)
-	check(t, before, healthy)
-	var releases []func()
-	view := awaitView(t, cache, "the lack of connections", func(v *state.MiddlewareView) error {
-		releases = append(releases, occupy(t, address, 1, "version\r\n"))
-		return down(middleware.Saturated, "")(v)
-	})
-	check(t, view, down(middleware.Saturated, "too many open connections"))
+	check(t, probe(t, cache), healthy)
+	release := occupyUntil(t, address, "version\r\n", cache, down(middleware.Saturated, "too many open connections"))
 	for range 30 { // the refusal and our question cross each other on the way
 		check(t, probe(t, cache), down(middleware.Saturated, ""))
 	}
-	for _, release := range releases {
-		release()
-	}
-	view = awaitView(t, cache, "free connections", healthy)
-	check(t, view, number(facts, "rejected_connections", 1, 1000))
+	release()
+	view := awaitView(t, cache, "free connections", healthy)
+	check(t, view, tellsBetween("fact{rejected_connections}", 1, 1000))
 
 	_, waiting := startMemcached(t, "-c", "16", "-o", "no_maxconns_fast")
 	full := target(t, "memcached", waiting, within(hangPatience))
 	check(t, probe(t, full), healthy)
-	releases = nil
-	awaitView(t, full, "the lack of connections", func(v *state.MiddlewareView) error {
-		if err := down(middleware.Timeout, "")(v); err == nil {
-			return nil
-		}
-		releases = append(releases, occupy(t, waiting, 1, "version\r\n"))
-		return errors.New("there is a place left")
-	})
-	for _, release := range releases {
-		release()
-	}
+	release = occupyUntil(t, waiting, "version\r\n", full, down(middleware.Timeout, ""))
+	release()
 	view = awaitView(t, target(t, "memcached", waiting), "free connections", healthy)
-	check(t, view, number(facts, "listen_disabled", 1, 1000))
+	check(t, view, tellsBetween("fact{listen_disabled}", 1, 1000))
 }
 
 func TestMemcachedAccounts(t *testing.T) {

@@ -5,7 +5,6 @@ package middleware
 import (
 	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,16 +22,17 @@ type mariaDB struct {
 	dir, address, port string
 	socket             string
 	id                 int
-	certificate, key   string
+	tls                pair
 }
 
 // newMariaDB makes the files of a server, with accounts: root of its socket, monitor as the documentation has it, plain without privileges.
-func newMariaDB(t *testing.T, id int, authority *pki) *mariaDB {
+func newMariaDB(t *testing.T, id int, ca *authority) *mariaDB {
 	t.Helper()
-	m := &mariaDB{dir: serverDir(t, "mysql"), id: id}
+	m := &mariaDB{dir: dirOf(t, "mysql"), id: id}
 	m.address, m.port = freeAddress(t)
 	m.socket = filepath.Join(m.dir, "s")
-	m.certificate, m.key = authority.issue("mariadb"+strconv.Itoa(id), "mysql")
+	m.tls = ca.issueGood(t)
+	giveTo(t, "mysql", m.tls.certificate, m.tls.key)
 	call(t, withUser("mysql", "mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(m.dir, "data"), "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=8M")...)
 	return m
@@ -44,15 +44,11 @@ func (m *mariaDB) start(t *testing.T) {
 	command := withUser("mysql", "mariadbd", "--no-defaults", "--datadir="+filepath.Join(m.dir, "data"), "--socket="+m.socket, "--port="+m.port,
 		"--bind-address=127.0.0.1", "--skip-name-resolve", "--server-id="+strconv.Itoa(m.id), "--log-bin=bin", "--innodb-log-file-size=8M",
 		"--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--performance-schema=off", "--extra-port=0",
-		"--ssl-cert="+m.certificate, "--ssl-key="+m.key)
-	m.Daemon = run(t, command[0], command[1:]...)
-	await(t, "MariaDB to answer", func(ctx context.Context) error {
-		if err := m.Ended(); err != nil {
-			return err
-		}
+		"--ssl-cert="+m.tls.certificate, "--ssl-key="+m.tls.key)
+	m.Daemon = runUntil(t, func(ctx context.Context) error {
 		_, err := m.ask(ctx, "SELECT 1")
 		return err
-	})
+	}, command...)
 }
 
 func (m *mariaDB) ask(ctx context.Context, statements string) (string, error) {
@@ -70,9 +66,9 @@ func (m *mariaDB) sql(t *testing.T, statements ...string) string {
 }
 
 // startMariaDB starts a new server with its accounts.
-func startMariaDB(t *testing.T, id int, authority *pki) *mariaDB {
+func startMariaDB(t *testing.T, id int, ca *authority) *mariaDB {
 	t.Helper()
-	m := newMariaDB(t, id, authority)
+	m := newMariaDB(t, id, ca)
 	m.start(t)
 	m.sql(t, "SET sql_log_bin=0",
 		"CREATE USER monitor@'%' IDENTIFIED BY 'monitor-secret'", "GRANT SLAVE MONITOR ON *.* TO monitor@'%'",
@@ -92,19 +88,17 @@ func (m *mariaDB) follow(t *testing.T, source *mariaDB, name string) {
 }
 
 // asked is the server as a target, with the account of the documentation.
-func (m *mariaDB) asked(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (m *mariaDB) asked(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
-	return target(t, "mysql", m.address, append([]func(*middleware.Target){as("monitor", "monitor-secret")}, with...)...)
+	return target(t, "mysql", m.address, append([]setting{asMonitor()}, with...)...)
 }
-
-const replicationLag = "replication_lag_seconds"
 
 // TestMariaDB goes from one server to a primary with its replica and a replica of both, breaks what can break and mends it again.
 func TestMariaDB(t *testing.T) {
 	t.Parallel()
-	authority := newPKI(t, "mysql")
-	primary, replica, both := startMariaDB(t, 1, authority), startMariaDB(t, 2, authority), startMariaDB(t, 3, authority)
-	t.Run("alone", func(t *testing.T) { mariaDBAlone(t, primary, authority) })
+	ca := newAuthority(t)
+	primary, replica, both := startMariaDB(t, 1, ca), startMariaDB(t, 2, ca), startMariaDB(t, 3, ca)
+	t.Run("alone", func(t *testing.T) { mariaDBAlone(t, primary, ca) })
 	replica.follow(t, primary, "")
 	replica.sql(t, "SET GLOBAL read_only=1")
 	both.follow(t, primary, "one")
@@ -118,10 +112,7 @@ func TestMariaDB(t *testing.T) {
 	t.Run("lag", func(t *testing.T) { mariaDBLag(t, primary, replica) })
 	t.Run("not read_only as it should be", func(t *testing.T) { mariaDBReadOnly(t, primary, replica) })
 	t.Run("too many connections", func(t *testing.T) { mariaDBFull(t, primary) })
-	t.Run("hung", func(t *testing.T) {
-		stopped(t, primary.Daemon)
-		check(t, probe(t, primary.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-	})
+	t.Run("hung", func(t *testing.T) { checkHang(t, primary.Daemon, primary.asked(t)) })
 	t.Run("primary killed", func(t *testing.T) { mariaDBPrimaryKilled(t, primary, replica, both) })
 	primary.start(t)
 	for _, m := range []*mariaDB{replica, both} {
@@ -129,43 +120,43 @@ func TestMariaDB(t *testing.T) {
 	}
 	t.Run("replication forgotten", func(t *testing.T) {
 		both.sql(t, "STOP ALL SLAVES", "RESET SLAVE 'one' ALL", "RESET SLAVE 'two' ALL")
-		check(t, probe(t, both.asked(t, roleWanted("replica"))), onlyProblems(middleware.RoleConflict, middleware.NotWritable), roleIs("standalone"))
+		check(t, probe(t, both.asked(t, roleWanted("replica"))), upWith(middleware.RoleConflict, middleware.NotWritable), roleIs("standalone"))
 	})
 }
 
-func mariaDBAlone(t *testing.T, m *mariaDB, authority *pki) {
+func mariaDBAlone(t *testing.T, m *mariaDB, ca *authority) {
 	check(t, probe(t, m.asked(t)), healthy, roleIs("standalone"), writableIs(state.True), linkIs(state.Absent),
-		told("saturation", "connections", func(share float64) bool { return share < 0.1 }), told("fact", "rejected_connections", exactly(0)))
+		tellsBetween("saturation_ratio{connections}", 0, 0.1), tells("fact{rejected_connections}", 0))
 	if lost := m.sql(t, "SHOW GLOBAL STATUS LIKE 'Aborted_clients'"); lost != "Aborted_clients\t0" {
 		t.Errorf("the server takes a probe for a client that was lost: %s", lost)
 	}
-	check(t, probe(t, m.asked(t, roleWanted("replica"))), onlyProblems(middleware.RoleConflict))
-	check(t, probe(t, m.asked(t, as("monitor", "wrong-secret"))), onlyProblems(middleware.Auth), unhealthy(middleware.Auth, "1045"))
-	check(t, probe(t, target(t, "mysql", m.address)), onlyProblems(middleware.Auth))
-	check(t, probe(t, m.asked(t, withTLS(authority.CA))), healthy, verified)
-	check(t, probe(t, m.asked(t, as("guarded", "guarded-secret"), withTLS(authority.CA))), healthy, verified)
-	check(t, probe(t, m.asked(t, as("guarded", "guarded-secret"))), onlyProblems(middleware.Auth))
-	check(t, probe(t, m.asked(t, withTLS(newPKI(t, "mysql").CA))), onlyProblems(middleware.CertInvalid))
-	foreign(t, m.address, "postgres", "redis", "zookeeper", "etcd", "rabbitmq")
+	check(t, probe(t, m.asked(t, roleWanted("replica"))), upWith(middleware.RoleConflict))
+	check(t, probe(t, m.asked(t, as("monitor", "wrong-secret"))), down(middleware.Auth, "1045"))
+	check(t, probe(t, target(t, "mysql", m.address)), down(middleware.Auth, ""))
+	check(t, probe(t, m.asked(t, overTLS(ca.file))), healthy, certified(m.tls, state.True))
+	check(t, probe(t, m.asked(t, as("guarded", "guarded-secret"), overTLS(ca.file))), healthy, certified(m.tls, state.True))
+	check(t, probe(t, m.asked(t, as("guarded", "guarded-secret"))), down(middleware.Auth, ""))
+	check(t, probe(t, m.asked(t, overTLS(newAuthority(t).file))), down(middleware.CertInvalid, ""))
+	askAsEverything(t, stranger{"a MariaDB", m.address, []string{"mysql", "tcp"}, []string{"tcp"}})
 }
 
 func mariaDBReplicas(t *testing.T, primary, replica, both *mariaDB) {
 	for _, m := range []*mariaDB{replica, both} {
 		awaitView(t, m.asked(t, roleWanted("replica")), "the replica to follow", healthy)
-		check(t, probe(t, m.asked(t)), roleIs("replica"), linkIs(state.True), writableIs(state.False), lagKnown(true))
+		check(t, probe(t, m.asked(t)), roleIs("replica"), linkIs(state.True), writableIs(state.False), tellsAny(replicationLag))
 	}
-	check(t, probe(t, both.asked(t)), told("fact", "replication_channels", exactly(2)), told("fact", "replication_channels_broken", exactly(0)))
+	check(t, probe(t, both.asked(t)), tells("fact{replication_channels}", 2), tells("fact{replication_channels_broken}", 0))
 	awaitView(t, primary.asked(t), "the primary to know its replicas", roleIs("primary"))
 	check(t, probe(t, primary.asked(t)), healthy, writableIs(state.True))
-	check(t, asGroup(t, primary.asked(t, grouped), replica.asked(t, grouped), both.asked(t, grouped)), healthy)
-	check(t, asGroup(t, replica.asked(t, grouped), both.asked(t, grouped)), onlyProblems(middleware.NoLeader))
+	checkGroup(t, asGroup(t, primary, replica, both), healthy)
+	checkGroup(t, asGroup(t, replica, both), upWith(middleware.NoLeader))
 }
 
 // An account without SLAVE MONITOR must not make a replica look like a server by itself.
 func mariaDBAccounts(t *testing.T, replica *mariaDB) {
 	for _, account := range []string{"plain", "binlog"} {
-		check(t, probe(t, replica.asked(t, as(account, account+"-secret"))), onlyProblems(middleware.Permission), roleIs("unknown"), linkIs(state.Absent),
-			lagKnown(false), unknownIs(middleware.NoPermission, "replication_link_up", replicationLag))
+		check(t, probe(t, replica.asked(t, as(account, account+"-secret"))), upWith(middleware.Permission), roleIs("unknown"), linkIs(state.Absent),
+			tellsNot(replicationLag), unknown(middleware.NoPermission, "replication_link_up", replicationLag))
 	}
 }
 
@@ -174,10 +165,8 @@ func mariaDBApplyingBroken(t *testing.T, primary, replica *mariaDB) {
 	replica.sql(t, "SET sql_log_bin=0", "DROP TABLE shop.orders")
 	primary.sql(t, "INSERT INTO shop.orders VALUES (4711)")
 	view := awaitView(t, replica.asked(t, lagLimit(time.Second)), "the error to be told", unhealthy(middleware.ReplicationBroken, "the applying thread says No"))
-	check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), unknownIs(middleware.Unsupported, replicationLag))
-	if strings.Contains(describe(view), "4711") {
-		t.Errorf("it shows what users write: %s", describe(view))
-	}
+	check(t, view, upWith(middleware.ReplicationBroken), linkIs(state.False), tellsNot(replicationLag), unknown(middleware.Unsupported, replicationLag),
+		hides("4711")) // what users write
 	replica.sql(t, "SET sql_log_bin=0", "CREATE TABLE shop.orders (id INT)", "START SLAVE")
 	awaitView(t, replica.asked(t), "the replica to be whole again", healthy)
 }
@@ -191,12 +180,12 @@ func mariaDBOneSourceBroken(t *testing.T, replica, both *mariaDB) {
 	both.sql(t, "SET sql_log_bin=0", "DROP TABLE own.orders")
 	replica.sql(t, "INSERT INTO own.orders VALUES (1)")
 	view := awaitView(t, both.asked(t), "the error to be told", unhealthy(middleware.ReplicationBroken, "channel two: the applying thread says No"))
-	check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), told("fact", "replication_channels", exactly(2)),
-		told("fact", "replication_channels_broken", exactly(1)))
+	check(t, view, upWith(middleware.ReplicationBroken), linkIs(state.False), tellsNot(replicationLag), tells("fact{replication_channels}", 2),
+		tells("fact{replication_channels_broken}", 1))
 	both.sql(t, "SET sql_log_bin=0", "CREATE TABLE own.orders (id INT)", "START SLAVE 'two'")
 	awaitView(t, both.asked(t), "the replica to be whole again", healthy)
 	both.sql(t, "STOP SLAVE 'one'")
-	check(t, probe(t, both.asked(t)), onlyProblems(middleware.ReplicationBroken), unhealthy(middleware.ReplicationBroken, "channel one: the receiving thread says No"))
+	check(t, probe(t, both.asked(t)), upWith(middleware.ReplicationBroken), unhealthy(middleware.ReplicationBroken, "channel one: the receiving thread says No"))
 	both.sql(t, "START SLAVE 'one'")
 	awaitView(t, both.asked(t), "the replica to be whole again", healthy)
 }
@@ -212,7 +201,7 @@ func mariaDBLag(t *testing.T, primary, replica *mariaDB) {
 	})
 	primary.sql(t, "INSERT INTO shop.orders VALUES (1)")
 	view := awaitView(t, replica.asked(t, lagLimit(time.Second)), "the lag to grow", unhealthy(middleware.ReplicationLagging, "more than 1s"))
-	check(t, view, onlyProblems(middleware.ReplicationLagging), linkIs(state.True), lagKnown(true))
+	check(t, view, upWith(middleware.ReplicationLagging), linkIs(state.True), tellsAny(replicationLag))
 	replica.sql(t, "KILL "+replica.sql(t, "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"))
 	client.Kill()
 	awaitView(t, replica.asked(t, lagLimit(time.Second)), "the replica to catch up", healthy)
@@ -226,17 +215,17 @@ func mariaDBLag(t *testing.T, primary, replica *mariaDB) {
 		}
 		return err
 	})
-	check(t, probe(t, replica.asked(t, lagLimit(time.Second))), healthy, lagKnown(true))
+	check(t, probe(t, replica.asked(t, lagLimit(time.Second))), healthy, tellsAny(replicationLag))
 	replica.sql(t, "STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY=0", "START SLAVE")
 	awaitView(t, replica.asked(t), "the replica to catch up", healthy)
 }
 
 func mariaDBReadOnly(t *testing.T, primary, replica *mariaDB) {
 	primary.sql(t, "SET GLOBAL read_only=1")
-	check(t, probe(t, primary.asked(t, roleWanted("primary"))), onlyProblems(middleware.NotWritable), roleIs("primary"), writableIs(state.False))
+	check(t, probe(t, primary.asked(t, roleWanted("primary"))), upWith(middleware.NotWritable), roleIs("primary"), writableIs(state.False))
 	primary.sql(t, "SET GLOBAL read_only=0")
 	replica.sql(t, "SET GLOBAL read_only=0")
-	check(t, probe(t, replica.asked(t)), onlyProblems(middleware.RoleConflict), roleIs("replica"), writableIs(state.True))
+	check(t, probe(t, replica.asked(t)), upWith(middleware.RoleConflict), roleIs("replica"), writableIs(state.True))
 	check(t, probe(t, replica.asked(t, option("writable_replica", "true"))), healthy)
 	replica.sql(t, "SET GLOBAL read_only=1")
 }
@@ -244,30 +233,20 @@ func mariaDBReadOnly(t *testing.T, primary, replica *mariaDB) {
 // 1040 is not "down": somebody has to raise a limit or to close connections.
 func mariaDBFull(t *testing.T, primary *mariaDB) {
 	primary.sql(t, "SET GLOBAL max_connections=10")
-	var held []net.Conn
-	for range 20 { // each counts before it has logged in
-		conn, err := net.Dial("tcp", primary.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		held = append(held, conn)
-	}
-	check(t, probe(t, primary.asked(t)), onlyProblems(middleware.Saturated), unhealthy(middleware.Saturated, "1040"))
-	for _, conn := range held {
-		conn.Close()
-	}
+	release := occupy(t, primary.address, 20, "") // each counts before it has logged in
+	check(t, probe(t, primary.asked(t)), down(middleware.Saturated, "1040"))
+	release()
 	awaitView(t, primary.asked(t), "connections to be free", healthy)
-	check(t, probe(t, primary.asked(t)), told("fact", "rejected_connections", func(n float64) bool { return n > 0 }))
+	check(t, probe(t, primary.asked(t)), tellsBetween("fact{rejected_connections}", 1, unlimited))
 	primary.sql(t, "SET GLOBAL max_connections=151")
 }
 
 func mariaDBPrimaryKilled(t *testing.T, primary, replica, both *mariaDB) {
 	primary.Kill()
-	check(t, probe(t, primary.asked(t)), onlyProblems(middleware.Refused))
+	check(t, probe(t, primary.asked(t)), down(middleware.Refused, ""))
 	for _, m := range []*mariaDB{replica, both} {
 		view := awaitView(t, m.asked(t), "the loss to be told", unhealthy(middleware.ReplicationBroken, "the receiving thread says Connecting"))
-		check(t, view, onlyProblems(middleware.ReplicationBroken), linkIs(state.False), lagKnown(false), unknownIs(middleware.Unsupported, replicationLag))
+		check(t, view, upWith(middleware.ReplicationBroken), linkIs(state.False), tellsNot(replicationLag), unknown(middleware.Unsupported, replicationLag))
 	}
-	check(t, asGroup(t, primary.asked(t, grouped), replica.asked(t, grouped), both.asked(t, grouped)), unhealthy(middleware.NoLeader, "no member that answers"))
+	checkGroup(t, asGroup(t, primary, replica, both), upWith(middleware.NoLeader, middleware.MembersMissing), tells("members{healthy}", 2))
 }

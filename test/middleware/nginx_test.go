@@ -40,7 +40,7 @@ http {
 	`+settings+`
 	server { listen `+address+` `+listenOption+`; location = /stub_status { stub_status; } `+locations+` }
 }`)
-	return nginx{serve(t, address, program(t, "nginx"), "-p", dir, "-e", "stderr", "-c", config), address}
+	return nginx{serve(t, address, "nginx", "-p", dir, "-e", "stderr", "-c", config), address}
 }
 
 // startNginxTLS starts a server that speaks TLS alone.
@@ -56,7 +56,7 @@ func TestNginxUpstreamDies(t *testing.T) {
 	front := startNginx(t, `location / { proxy_pass http://`+upstream.address+`; }`)
 	shop := target(t, "nginx", front.address, option("page", "/shop"), option("page_text", "shop"),
 		option("worker_processes", "1"), option("worker_connections", workerConnections))
-	check(t, probe(t, shop), healthy, nothingUnknown, number(saturation, "connections", 0.015, 0.2), number(facts, "requests", 1, 10))
+	check(t, probe(t, shop), healthy, nothingUnknown, tellsBetween("saturation_ratio{connections}", 0.015, 0.2), tellsBetween("fact{requests}", 1, 10))
 	check(t, probe(t, target(t, "nginx", front.address, option("page", "/shop"), option("page_text", "basket"))), upWith(middleware.Mismatch))
 	upstream.Kill()
 	check(t, probe(t, shop), upWith(middleware.Unavailable), unhealthy(middleware.Unavailable, "502"))
@@ -75,7 +75,7 @@ func TestNginxAnswers(t *testing.T) {
 		location = /busy { return 503; }`)
 	for _, c := range []struct {
 		page string
-		want func(*state.MiddlewareView) error
+		want expectation
 	}{
 		{"/private", unhealthy(middleware.Auth, "401")},
 		{"/forbidden", unhealthy(middleware.Permission, "403")},
@@ -88,10 +88,10 @@ func TestNginxAnswers(t *testing.T) {
 	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/nowhere"))), down(middleware.Mismatch, "configure status_path"))
 	check(t, probe(t, target(t, "nginx", n.address, option("page", "/moved"), option("page_status", "3xx"))), healthy)
 	check(t, probe(t, target(t, "nginx", n.address, option("status_path", ""), option("page", "/shop"))), healthy,
-		unknown("fact{requests}", middleware.NotConfigured))
+		unknown(middleware.NotConfigured, "fact{requests}"))
 	// A program that has a page for every path has one for stub_status, too, where that is not set up.
 	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/shop"), option("page", "/shop"))), healthy,
-		unknown("fact{requests}", middleware.Garbled))
+		unknown(middleware.Garbled, "fact{requests}"))
 	check(t, probe(t, target(t, "nginx", n.address, option("status_path", "/shop"))), down(middleware.Protocol, "no stub_status"))
 	checkHang(t, n.Daemon, target(t, "nginx", n.address))
 	n.Kill()
@@ -104,18 +104,13 @@ func TestNginxConnectionsFull(t *testing.T) {
 	n := startNginx(t, "")
 	full := target(t, "nginx", n.address, option("worker_processes", "1"), option("worker_connections", workerConnections))
 	occupy(t, n.address, 48, "GET / HT")
-	awaitView(t, full, "the busy connections", number(saturation, "connections", 0.75, 0.8))
+	awaitView(t, full, "the busy connections", tellsBetween("saturation_ratio{connections}", 0.75, 0.8))
 	check(t, probe(t, full), healthy)
-	var releases []func()
-	awaitView(t, full, "the lack of connections", func(v *state.MiddlewareView) error {
-		releases = append(releases, occupy(t, n.address, 1, "GET / HT")) // one by one: those not looked at yet are dropped first
-		return down(middleware.Closed, "")(v)
-	})
-	for _, release := range releases {
-		release()
-	}
+	// One by one: those not looked at yet are dropped first.
+	release := occupyUntil(t, n.address, "GET / HT", full, down(middleware.Closed, ""))
+	release()
 	view := awaitView(t, full, "free connections", healthy)
-	check(t, view, number(facts, "dropped_connections", 1, 1000))
+	check(t, view, tellsBetween("fact{dropped_connections}", 1, 1000))
 }
 
 func TestNginxTLS(t *testing.T) {
@@ -131,7 +126,7 @@ func TestNginxTLS(t *testing.T) {
 func TestNginxTLSOfClients(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	p := a.issue(t, "127.0.0.1", time.Now().Add(time.Hour))
+	p := a.issueGood(t)
 	n := startNginxTLS(t, p, "ssl_client_certificate "+a.file+"; ssl_verify_client on;")
 	check(t, probe(t, target(t, "nginx", n.address, overTLS(a.file), showing(p))), healthy)
 	check(t, probe(t, target(t, "nginx", n.address, overTLS(a.file))), down(middleware.Protocol, "400"))
@@ -155,12 +150,11 @@ func TestLicenceServer(t *testing.T) {
 	}
 	good := ask("/good")
 	end := float64(time.Now().Add(12 * 24 * time.Hour).Unix())
-	expiry := func(v *state.MiddlewareView) []state.Measurement { return v.Expiry }
-	check(t, good, healthy, nothingUnknown, number(facts, "seats_free", 3, 3), number(facts, "seats", 50, 50), number(expiry, "licence", end-60, end+60))
-	check(t, ask("/expired"), upWith(middleware.Expired), number(expiry, "contract", 1609459200, 1609459200))
-	check(t, ask("/full"), upWith(middleware.Mismatch), unhealthy(middleware.Mismatch, "licence.seats.free >= 1"), number(facts, "seats_free", 0, 0))
-	check(t, ask("/broken"), upWith(middleware.Mismatch), unknown("fact{seats_free}", middleware.Garbled), unknown("expiry_timestamp_seconds{licence}", middleware.Garbled))
-	check(t, ask("/maintenance"), unhealthy(middleware.Protocol, "no JSON"), unknown("fact{seats_free}", middleware.Garbled))
+	check(t, good, healthy, nothingUnknown, tells("fact{seats_free}", 3), tells("fact{seats}", 50), tellsBetween("expiry_timestamp_seconds{licence}", end-60, end+60))
+	check(t, ask("/expired"), upWith(middleware.Expired), tells("expiry_timestamp_seconds{contract}", 1609459200))
+	check(t, ask("/full"), upWith(middleware.Mismatch), unhealthy(middleware.Mismatch, "licence.seats.free >= 1"), tells("fact{seats_free}", 0))
+	check(t, ask("/broken"), upWith(middleware.Mismatch), unknown(middleware.Garbled, "fact{seats_free}", "expiry_timestamp_seconds{licence}"))
+	check(t, ask("/maintenance"), unhealthy(middleware.Protocol, "no JSON"), unknown(middleware.Garbled, "fact{seats_free}"))
 	check(t, ask("/away"), upWith(middleware.Unavailable))
 	if away := ask("/away"); away.Healthy() || len(away.Facts) > 0 {
 		t.Errorf("nothing should be known of a server that is away: %s", describe(away))
@@ -175,7 +169,7 @@ func TestTCPOfRealServers(t *testing.T) {
 	check(t, probe(t, pong), healthy)
 	check(t, probe(t, target(t, "tcp", r.address)), healthy)
 	check(t, probe(t, target(t, "tcp", r.address, option("send", "NONSENSE\r\n"), option("banner", `^\+PONG`), within(hangPatience))), down(middleware.Mismatch, ""))
-	thaw := freeze(t, r.Daemon)
+	thaw := freeze(t, r.PID())
 	hanging := target(t, "tcp", r.address, option("send", "PING\r\n"), option("banner", `^\+PONG`), within(hangPatience))
 	check(t, probe(t, hanging), down(middleware.Timeout, ""))
 	check(t, probe(t, target(t, "tcp", r.address)), healthy)

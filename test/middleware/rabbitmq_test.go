@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -40,23 +38,16 @@ func rabbitPrograms(t *testing.T) string {
 // server would leave one behind.
 func startRabbitMQ(t *testing.T) *rabbitMQ {
 	t.Helper()
-	r := &rabbitMQ{dir: serverDir(t, "")}
+	r := &rabbitMQ{dir: t.TempDir()}
 	var amqpPort, apiPort, pluginPort string
 	r.amqp, amqpPort = freeAddress(t)
 	r.api, apiPort = freeAddress(t)
 	r.plugin, pluginPort = freeAddress(t)
 	mapper, mapperPort := freeAddress(t)
 	_, distribution := freeAddress(t)
-	run(t, "epmd", "-port", mapperPort, "-address", "127.0.0.1")
-	await(t, "epmd to answer", func(ctx context.Context) error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", mapper)
-		if err == nil {
-			err = conn.Close()
-		}
-		return err
-	})
-	writeFile(t, filepath.Join(r.dir, "plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")
-	writeFile(t, filepath.Join(r.dir, "rabbit.conf"), strings.Join([]string{
+	serve(t, mapper, "epmd", "-port", mapperPort, "-address", "127.0.0.1")
+	write(t, r.dir, "plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
+	write(t, r.dir, "rabbit.conf", strings.Join([]string{
 		"listeners.tcp.1 = 127.0.0.1:" + amqpPort, "management.tcp.ip = 127.0.0.1", "management.tcp.port = " + apiPort, "prometheus.tcp.ip = 127.0.0.1",
 		"prometheus.tcp.port = " + pluginPort, "default_user = admin", "default_pass = admin-secret", "log.console = true", "disk_free_limit.absolute = 1MB",
 	}, "\n")+"\n")
@@ -66,8 +57,7 @@ func startRabbitMQ(t *testing.T) *rabbitMQ {
 		"RABBITMQ_CONFIG_FILE=" + filepath.Join(r.dir, "rabbit.conf"), "RABBITMQ_CONF_ENV_FILE=/dev/null", "RUNNING_UNDER_SYSTEMD=true",
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none -start_epmd false",
 	}
-	command := append(r.environment, filepath.Join(rabbitPrograms(t), "rabbitmq-server"))
-	r.Daemon = run(t, command[0], command[1:]...)
+	r.Daemon = run(t, append(r.environment, filepath.Join(rabbitPrograms(t), "rabbitmq-server"))...)
 	return r
 }
 
@@ -79,25 +69,7 @@ func (r *rabbitMQ) control(t *testing.T, arguments ...string) {
 
 // manage asks the management API as the administrator.
 func (r *rabbitMQ) manage(ctx context.Context, method, path string, body any) (string, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return "", err
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+r.api+path, strings.NewReader(string(text)))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.SetBasicAuth("admin", "admin-secret")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s: HTTP %d: %s", method, path, response.StatusCode, answer)
-	}
+	answer, err := send(ctx, method, "http://"+r.api+path, body, func(request *http.Request) { request.SetBasicAuth("admin", "admin-secret") })
 	return string(answer), err
 }
 
@@ -110,8 +82,6 @@ func (r *rabbitMQ) must(t *testing.T, method, path string, body any) string {
 	return answer
 }
 
-type object map[string]any
-
 // accounts makes monitor as the documentation has it, blind without the permission on the virtual host, and tagless.
 func (r *rabbitMQ) accounts(t *testing.T) {
 	t.Helper()
@@ -122,15 +92,15 @@ func (r *rabbitMQ) accounts(t *testing.T) {
 }
 
 // asked is the management API as a target, with the account of the documentation.
-func (r *rabbitMQ) asked(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (r *rabbitMQ) asked(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
-	return target(t, "rabbitmq", r.api, append([]func(*middleware.Target){as("monitor", "monitor-secret")}, with...)...)
+	return target(t, "rabbitmq", r.api, append([]setting{asMonitor()}, with...)...)
 }
 
 // askedPlugin is the plugin for Prometheus as a target; it knows no accounts.
-func (r *rabbitMQ) askedPlugin(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (r *rabbitMQ) askedPlugin(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
-	return target(t, "rabbitmq", r.plugin, append([]func(*middleware.Target){option("plugin", "true")}, with...)...)
+	return target(t, "rabbitmq", r.plugin, append([]setting{option("plugin", "true")}, with...)...)
 }
 
 // TestRabbitMQ starts one node, which takes a while, and asks it for everything.
@@ -139,52 +109,45 @@ func TestRabbitMQ(t *testing.T) {
 	r := startRabbitMQ(t)
 	saturations := []string{"saturation_ratio{memory}", "saturation_ratio{fd}", "saturation_ratio{sockets}", "saturation_ratio{processes}"}
 	// Until it has counted for the first time, 5 seconds after its start, it does not know what it uses: that is not nothing.
-	awaitView(t, r.asked(t, as("admin", "admin-secret")), "the first answer", unknownIs(middleware.WarmingUp, saturations...))
+	awaitView(t, r.asked(t, as("admin", "admin-secret")), "the first answer", unknown(middleware.WarmingUp, saturations...))
 	r.accounts(t)
-	known := awaitView(t, r.asked(t), "it to have counted", told("saturation", "memory", func(share float64) bool { return share > 0 && share < 1 }))
-	check(t, known, healthy, told("members", "healthy", exactly(1)), told("fact", "network_partitions", exactly(0)), told("fact", "virtual_hosts_down", exactly(0)),
-		told("fact", "without_listener", exactly(0)), told("fact", "quorum_critical", exactly(0)), told("alarm", "disk", exactly(0)), told("alarm", "memory", exactly(0)),
-		unknownIs(middleware.Unsupported, "fact{queues_without_leader}", "fact{not_ready}")) // 3.10 does not have them
+	known := awaitView(t, r.asked(t), "it to have counted", tellsBetween("saturation_ratio{memory}", some, 0.99))
+	check(t, known, healthy, tells("members{healthy}", 1), tells("fact{network_partitions}", 0), tells("fact{virtual_hosts_down}", 0),
+		tells("fact{without_listener}", 0), tells("fact{quorum_critical}", 0), tells("alarm{disk}", 0), tells("alarm{memory}", 0),
+		unknown(middleware.Unsupported, "fact{queues_without_leader}", "fact{not_ready}")) // 3.10 does not have them
 	t.Run("accounts", func(t *testing.T) { rabbitMQAccounts(t, r) })
 	t.Run("plugin", func(t *testing.T) {
-		check(t, awaitView(t, r.askedPlugin(t), "the plugin", healthy), told("saturation", "memory", func(share float64) bool { return share > 0 && share < 1 }),
-			told("alarm", "disk", exactly(0)), unknownIs(middleware.Unsupported, "members{healthy}"))
-		check(t, probe(t, target(t, "rabbitmq", r.plugin)), onlyProblems(middleware.Protocol)) // it is no management API
-		check(t, probe(t, target(t, "rabbitmq", r.api, option("plugin", "true"))), onlyProblems(middleware.Protocol))
+		check(t, awaitView(t, r.askedPlugin(t), "the plugin", healthy), tellsBetween("saturation_ratio{memory}", some, 0.99),
+			tells("alarm{disk}", 0), unknown(middleware.Unsupported, "members{healthy}"))
+		check(t, probe(t, target(t, "rabbitmq", r.plugin)), down(middleware.Protocol, "")) // it is no management API
+		check(t, probe(t, target(t, "rabbitmq", r.api, option("plugin", "true"))), down(middleware.Protocol, ""))
 	})
 	t.Run("queues", func(t *testing.T) { rabbitMQQueues(t, r) })
 	t.Run("thousands of queues", func(t *testing.T) { rabbitMQManyQueues(t, r) })
 	t.Run("alarms", func(t *testing.T) { rabbitMQAlarms(t, r) })
 	t.Run("foreign", func(t *testing.T) {
-		foreign(t, r.amqp, "rabbitmq", "mysql", "postgres", "redis", "zookeeper")
-		foreign(t, r.api, "etcd", "elasticsearch", "haproxy")
+		askAsEverything(t, stranger{"the port for clients of a RabbitMQ", r.amqp, []string{"tcp"}, []string{"tcp"}})
+		askAsEverything(t, stranger{"the API of a RabbitMQ", r.api, []string{"http", "tcp"}, []string{"http", "tcp"}})
 	})
-	t.Run("hung", func(t *testing.T) {
-		stopped(t, r.Daemon)
-		check(t, probe(t, r.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-		check(t, probe(t, r.askedPlugin(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-	})
+	t.Run("hung", func(t *testing.T) { checkHang(t, r.Daemon, r.asked(t), r.askedPlugin(t)) })
 	t.Run("application stopped", func(t *testing.T) {
 		r.control(t, "stop_app")
-		check(t, probe(t, r.asked(t)), onlyProblems(middleware.Refused))
-		check(t, probe(t, r.askedPlugin(t)), onlyProblems(middleware.Refused))
+		check(t, probe(t, r.asked(t)), down(middleware.Refused, ""))
+		check(t, probe(t, r.askedPlugin(t)), down(middleware.Refused, ""))
 	})
 }
 
 func rabbitMQAccounts(t *testing.T, r *rabbitMQ) {
-	check(t, probe(t, r.asked(t, as("monitor", "wrong-secret"))), onlyProblems(middleware.Auth))
-	check(t, probe(t, target(t, "rabbitmq", r.api)), onlyProblems(middleware.Auth))
-	check(t, probe(t, r.asked(t, as("tagless", "tagless-secret"))), onlyProblems(middleware.Permission))
-	check(t, probe(t, r.asked(t, as("managing", "managing-secret"))), onlyProblems(middleware.Permission), unknownIs(middleware.NoPermission, "members{healthy}",
-		"fact{network_partitions}"), told("alarm", "disk", exactly(0)))
+	check(t, probe(t, r.asked(t, as("monitor", "wrong-secret"))), down(middleware.Auth, ""))
+	check(t, probe(t, target(t, "rabbitmq", r.api)), down(middleware.Auth, ""))
+	check(t, probe(t, r.asked(t, as("tagless", "tagless-secret"))), down(middleware.Permission, ""))
+	check(t, probe(t, r.asked(t, as("managing", "managing-secret"))), upWith(middleware.Permission), unknown(middleware.NoPermission, "members{healthy}",
+		"fact{network_partitions}"), tells("alarm{disk}", 0))
 	r.must(t, "PUT", "/api/queues/%2F/seen", object{})
 	seen := option("queues", "seen")
-	check(t, awaitView(t, r.asked(t, seen), "the queue to be counted", told("queue_messages", "seen", exactly(0))), healthy)
-	blind := probe(t, r.asked(t, as("blind", "blind-secret"), seen))
-	check(t, blind, unknownIs(middleware.NoPermission, "queue_messages{seen}", "queue_consumers{seen}"))
-	if _, zero := numberOf(blind, "queue_messages", "seen"); zero {
-		t.Errorf("a queue that may not be seen is told of: %s", describe(blind))
-	}
+	check(t, awaitView(t, r.asked(t, seen), "the queue to be counted", tells("queue_messages{seen}", 0)), healthy)
+	check(t, probe(t, r.asked(t, as("blind", "blind-secret"), seen)), unknown(middleware.NoPermission, "queue_messages{seen}", "queue_consumers{seen}"),
+		tellsNot("queue_messages{seen}", "queue_consumers{seen}"))
 }
 
 func rabbitMQQueues(t *testing.T, r *rabbitMQ) {
@@ -195,12 +158,12 @@ func rabbitMQQueues(t *testing.T, r *rabbitMQ) {
 	}
 	queues := option("queues", "orders\nnot/fit for paths")
 	for _, asked := range []*middleware.Target{r.asked(t, queues), r.askedPlugin(t, queues)} {
-		check(t, awaitView(t, asked, "the messages to be counted", told("queue_messages", "orders", exactly(3))), healthy, told("queue_consumers", "orders", exactly(0)),
-			told("queue_messages", "not/fit for paths", exactly(0)))
+		check(t, awaitView(t, asked, "the messages to be counted", tells("queue_messages{orders}", 3)), healthy, tells("queue_consumers{orders}", 0),
+			tells("queue_messages{not/fit for paths}", 0))
 	}
 	missing := option("queues", "missing")
 	for _, asked := range []*middleware.Target{r.asked(t, missing), r.askedPlugin(t, missing)} {
-		check(t, probe(t, asked), onlyProblems(middleware.Mismatch), unhealthy(middleware.Mismatch, "no queue missing"))
+		check(t, probe(t, asked), upWith(middleware.Mismatch), unhealthy(middleware.Mismatch, "no queue missing"))
 	}
 	elsewhere := option("vhost", "elsewhere")
 	for _, asked := range []*middleware.Target{r.asked(t, missing, elsewhere), r.askedPlugin(t, missing, elsewhere)} {
@@ -240,14 +203,14 @@ func rabbitMQManyQueues(t *testing.T, r *rabbitMQ) {
 	for _, c := range []struct {
 		name   string
 		over   *relay
-		with   []func(*middleware.Target)
+		with   []setting
 		atMost int64 // bytes
 	}{
 		{"API", api, nil, 10 << 10},
-		{"API, one queue", api, []func(*middleware.Target){option("queues", "many.7")}, 10 << 10},
-		{"API, 60 queues", api, []func(*middleware.Target){option("queues", strings.Join(names, "\n"))}, 50 << 10},
-		{"plugin", plugin, []func(*middleware.Target){option("plugin", "true")}, 100 << 10},
-		{"plugin, one queue", plugin, []func(*middleware.Target){option("plugin", "true"), option("queues", "many.7")}, 1 << 20},
+		{"API, one queue", api, []setting{option("queues", "many.7")}, 10 << 10},
+		{"API, 60 queues", api, []setting{option("queues", strings.Join(names, "\n"))}, 50 << 10},
+		{"plugin", plugin, []setting{option("plugin", "true")}, 100 << 10},
+		{"plugin, one queue", plugin, []setting{option("plugin", "true"), option("queues", "many.7")}, 1 << 20},
 	} {
 		asked := r.asked(t, c.with...)
 		asked.Address = c.over.address
@@ -274,8 +237,8 @@ func rabbitMQManyQueues(t *testing.T, r *rabbitMQ) {
 func rabbitMQAlarms(t *testing.T, r *rabbitMQ) {
 	r.control(t, "set_disk_free_limit", "1000000GB")
 	for _, asked := range []*middleware.Target{r.asked(t), r.askedPlugin(t)} {
-		check(t, awaitView(t, asked, "the alarm", unhealthy(middleware.Alarm, "disk")), onlyProblems(middleware.Alarm), told("alarm", "disk", exactly(1)),
-			told("alarm", "memory", exactly(0)))
+		check(t, awaitView(t, asked, "the alarm", unhealthy(middleware.Alarm, "disk")), upWith(middleware.Alarm), tells("alarm{disk}", 1),
+			tells("alarm{memory}", 0))
 	}
 	check(t, probe(t, r.asked(t, as("managing", "managing-secret"))), unhealthy(middleware.Alarm, "disk")) // without seeing the nodes
 	if alive := r.must(t, "GET", "/api/aliveness-test/%2F", nil); alive != `{"status":"ok"}` {
@@ -284,8 +247,8 @@ func rabbitMQAlarms(t *testing.T, r *rabbitMQ) {
 	r.control(t, "set_disk_free_limit", "1MB")
 	r.control(t, "set_vm_memory_high_watermark", "absolute", "1MB")
 	for _, asked := range []*middleware.Target{r.asked(t), r.askedPlugin(t)} {
-		check(t, awaitView(t, asked, "the alarm", told("alarm", "memory", exactly(1))), onlyProblems(middleware.Alarm))
-		awaitView(t, asked, "the new limit to be counted with", told("saturation", "memory", exactly(1)))
+		check(t, awaitView(t, asked, "the alarm", tells("alarm{memory}", 1)), upWith(middleware.Alarm))
+		awaitView(t, asked, "the new limit to be counted with", tells("saturation_ratio{memory}", 1))
 	}
 	r.control(t, "set_vm_memory_high_watermark", "0.4")
 	awaitView(t, r.asked(t), "the end of the alarms", healthy)

@@ -4,25 +4,18 @@ package middleware
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
 )
 
-func contains(text, part string) bool { return strings.Contains(text, part) }
-
 // startRedisCluster starts a cluster of three primaries without replicas.
 func startRedisCluster(t *testing.T) []*redis {
 	t.Helper()
 	var nodes []*redis
 	for range 3 {
-		address, port := freeAddress(t)
-		_, bus := freeAddress(t)
-		node := &redis{address: address, port: port, bus: bus, dir: t.TempDir()}
-		node.startNode(t)
-		nodes = append(nodes, node)
+		nodes = append(nodes, startNode(t))
 	}
 	slots := []string{"0", "5460", "5461", "10922", "10923", "16383"}
 	for i, node := range nodes {
@@ -33,12 +26,21 @@ func startRedisCluster(t *testing.T) []*redis {
 		}
 	}
 	for _, node := range nodes {
-		awaitView(t, target(t, "redis", node.address, expecting(3)), "the cluster", healthy)
+		awaitView(t, node.asked(t, expecting(3)), "the cluster", healthy)
 	}
 	return nodes
 }
 
-// startNode starts a node of a cluster; the others talk to it on the bus.
+// startNode starts a new node of a cluster.
+func startNode(t *testing.T) *redis {
+	t.Helper()
+	r := newRedis(t)
+	_, r.bus = freeAddress(t)
+	r.startNode(t)
+	return r
+}
+
+// startNode starts a node, again after it ended; the others talk to it on the bus.
 func (r *redis) startNode(t *testing.T) {
 	t.Helper()
 	r.start(t, "--cluster-enabled", "yes", "--cluster-port", r.bus, "--cluster-node-timeout", "1000")
@@ -53,12 +55,12 @@ func TestRedisClusterLosesANode(t *testing.T) {
 		node.must(t, "ACL", "SETUSER", "monitor", "on", ">"+password, "-@all", "+info", "+cluster|info", "+cluster|nodes")
 		node.must(t, "ACL", "SETUSER", "frugal", "on", ">"+password, "-@all", "+info")
 	}
-	left := target(t, "redis", nodes[0].address, expecting(3))
-	check(t, probe(t, left), role("primary", state.True), nothingUnknown, number(partitions, "offline", 0, 0), number(members, "healthy", 3, 3))
-	monitor := target(t, "redis", nodes[0].address, as("monitor", password))
+	left := nodes[0].asked(t, expecting(3))
+	check(t, probe(t, left), roleIs("primary"), writableIs(state.True), nothingUnknown, tells("partitions{offline}", 0), tells("members{healthy}", 3))
+	monitor := nodes[0].asked(t, as("monitor", password))
 	check(t, probe(t, monitor), healthy, nothingUnknown)
-	frugal := probe(t, target(t, "redis", nodes[0].address, as("frugal", password)))
-	check(t, frugal, upWith(middleware.Permission), unknown("partitions{offline}", middleware.NoPermission))
+	frugal := probe(t, nodes[0].asked(t, as("frugal", password)))
+	check(t, frugal, upWith(middleware.Permission), unknown(middleware.NoPermission, "partitions{offline}"))
 
 	nodes[2].Kill()
 	awaitView(t, left, "the failure of the cluster", upWith(middleware.Degraded, middleware.NotWritable, middleware.MembersMissing))
@@ -66,14 +68,14 @@ func TestRedisClusterLosesANode(t *testing.T) {
 		t.Errorf("it should answer PONG, not %s", pong)
 	}
 	nodes[0].refusesWrites(t, "CLUSTERDOWN")
-	check(t, probe(t, left), role("primary", state.False), number(partitions, "offline", 5461, 5461), number(members, "failed", 1, 1))
+	check(t, probe(t, left), roleIs("primary"), writableIs(state.False), tells("partitions{offline}", 5461), tells("members{failed}", 1))
 	check(t, probe(t, monitor), upWith(middleware.Degraded, middleware.NotWritable))
-	check(t, probe(t, target(t, "redis", nodes[0].address, as("frugal", password))), upWith(middleware.Permission), role("primary", state.Absent))
+	check(t, probe(t, nodes[0].asked(t, as("frugal", password))), upWith(middleware.Permission), roleIs("primary"), writableIs(state.Absent))
 
 	// Without full coverage the rest is served; what is lost is lost all the same.
 	nodes[0].must(t, "CONFIG", "SET", "cluster-require-full-coverage", "no")
-	awaitView(t, left, "the rest of the cluster", role("primary", state.True))
-	check(t, probe(t, left), upWith(middleware.Degraded, middleware.MembersMissing), number(partitions, "offline", 5461, 5461))
+	awaitView(t, left, "the rest of the cluster", roleIs("primary"), writableIs(state.True))
+	check(t, probe(t, left), upWith(middleware.Degraded, middleware.MembersMissing), tells("partitions{offline}", 5461))
 
 	nodes[2].startNode(t)
 	awaitView(t, left, "the return of the node", healthy)
@@ -83,14 +85,10 @@ func TestRedisClusterLosesANode(t *testing.T) {
 	nodes[2].Kill()
 	awaitView(t, left, "the loss of the majority", unhealthy(middleware.Degraded, ""))
 	nodes[0].refusesWrites(t, "CLUSTERDOWN")
-	check(t, probe(t, left), role("primary", state.False))
+	check(t, probe(t, left), roleIs("primary"), writableIs(state.False))
 }
 
 func TestRedisClusterWithoutSlots(t *testing.T) {
 	t.Parallel()
-	address, port := freeAddress(t)
-	_, bus := freeAddress(t)
-	node := &redis{address: address, port: port, bus: bus, dir: t.TempDir()}
-	node.startNode(t)
-	check(t, probe(t, target(t, "redis", address)), upWith(middleware.Degraded, middleware.NotWritable), number(partitions, "offline", 16384, 16384))
+	check(t, probe(t, target(t, "redis", startNode(t).address)), upWith(middleware.Degraded, middleware.NotWritable), tells("partitions{offline}", 16384))
 }

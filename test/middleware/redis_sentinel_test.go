@@ -3,6 +3,7 @@
 package middleware
 
 import (
+	"strings"
 	"testing"
 
 	"stability-exporter/internal/middleware"
@@ -14,9 +15,8 @@ func startSentinels(t *testing.T, primary *redis) []*redis {
 	t.Helper()
 	var sentinels []*redis
 	for range 3 {
-		address, port := freeAddress(t)
-		s := &redis{address: address, port: port, dir: t.TempDir()}
-		write(t, s.dir, "sentinel.conf", "port "+port+"\nbind 127.0.0.1\ndir "+s.dir+"\nsentinel monitor shop 127.0.0.1 "+primary.port+" 2\n"+
+		s := newRedis(t)
+		write(t, s.dir, "sentinel.conf", "port "+s.port+"\nbind 127.0.0.1\ndir "+s.dir+"\nsentinel monitor shop 127.0.0.1 "+primary.port+" 2\n"+
 			"sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n")
 		s.startSentinel(t)
 		sentinels = append(sentinels, s)
@@ -30,7 +30,7 @@ func startSentinels(t *testing.T, primary *redis) []*redis {
 // startSentinel starts a sentinel, again after it ended: its file knows the others by then.
 func (r *redis) startSentinel(t *testing.T) {
 	t.Helper()
-	r.Daemon = serve(t, r.address, program(t, "redis-sentinel"), r.dir+"/sentinel.conf")
+	r.Daemon = serve(t, r.address, "redis-sentinel", r.dir+"/sentinel.conf")
 	r.must(t, "SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "ASK-PERIOD", "300")
 }
 
@@ -41,25 +41,25 @@ func TestSentinelQuorum(t *testing.T) {
 	primary, replica := startReplicated(t)
 	sentinels := startSentinels(t, primary)
 	left := target(t, "redis_sentinel", sentinels[0].address, expecting(3))
-	check(t, probe(t, left), healthy, role("sentinel", state.Absent), nothingUnknown, number(members, "healthy", 3, 3),
-		number(facts, "monitored_primaries", 1, 1), number(facts, "usable_replicas", 1, 1), number(alarms, "tilt", 0, 0))
-	check(t, probe(t, target(t, "redis", sentinels[0].address)), down(middleware.Mismatch, "ask it as redis_sentinel"))
+	check(t, probe(t, left), healthy, roleIs("sentinel"), writableIs(state.Absent), nothingUnknown, tells("members{healthy}", 3),
+		tells("fact{monitored_primaries}", 1), tells("fact{usable_replicas}", 1), tells("alarm{tilt}", 0))
+	check(t, probe(t, sentinels[0].asked(t)), down(middleware.Mismatch, "ask it as redis_sentinel"))
 	check(t, probe(t, target(t, "redis_sentinel", sentinels[0].address, option("masters", "shop\ncart"))), unhealthy(middleware.Mismatch, "cart"))
 
 	sentinels[0].must(t, "ACL", "SETUSER", "monitor", "on", ">"+password, "-@all", "+info", "+sentinel|ckquorum", "+sentinel|replicas")
 	sentinels[0].must(t, "ACL", "SETUSER", "frugal", "on", ">"+password, "-@all", "+info")
 	check(t, probe(t, target(t, "redis_sentinel", sentinels[0].address, as("monitor", password))), healthy, nothingUnknown)
 	check(t, probe(t, target(t, "redis_sentinel", sentinels[0].address, as("frugal", password))), upWith(middleware.Permission),
-		unknown("members{healthy}", middleware.NoPermission), unknown("fact{usable_replicas}", middleware.NoPermission))
+		unknown(middleware.NoPermission, "members{healthy}", "fact{usable_replicas}"))
 
 	sentinels[1].Kill()
 	awaitView(t, left, "the loss of one sentinel", upWith(middleware.MembersMissing))
 	sentinels[2].Kill()
 	awaitView(t, left, "the loss of the quorum", upWith(middleware.NoQuorum, middleware.MembersMissing))
-	if said := sentinels[0].must(t, "INFO", "sentinel"); !contains(said, "status=ok") || !contains(said, "sentinels=3") {
+	if said := sentinels[0].must(t, "INFO", "sentinel"); !strings.Contains(said, "status=ok") || !strings.Contains(said, "sentinels=3") {
 		t.Errorf("INFO should still show nothing of it: %s", said)
 	}
-	check(t, probe(t, left), number(members, "healthy", 1, 1), number(facts, "usable_replicas", 1, 1))
+	check(t, probe(t, left), tells("members{healthy}", 1), tells("fact{usable_replicas}", 1))
 	sentinels[1].startSentinel(t)
 	awaitView(t, left, "the quorum of two", upWith(middleware.MembersMissing))
 	sentinels[2].startSentinel(t)
@@ -67,9 +67,7 @@ func TestSentinelQuorum(t *testing.T) {
 
 	primary.Kill()
 	awaitView(t, left, "the loss of the primary", unhealthy(middleware.Unavailable, "primary shop is "))
-	awaitView(t, target(t, "redis", replica.address, inGroup), "the failover", func(v *state.MiddlewareView) error {
-		return role("primary", state.True)(v)
-	})
+	awaitView(t, replica.asked(t, inGroup), "the failover", roleIs("primary"), writableIs(state.True))
 	awaitView(t, left, "the new primary without a replica", upWith(middleware.Degraded))
 }
 

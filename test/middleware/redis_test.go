@@ -5,7 +5,6 @@ package middleware
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,11 +22,24 @@ type redis struct {
 	bus                string // the port that the other nodes of a cluster talk to
 }
 
+// newRedis makes the folder and finds the port of a server.
+func newRedis(t *testing.T) *redis {
+	t.Helper()
+	r := &redis{dir: t.TempDir()}
+	r.address, r.port = freeAddress(t)
+	return r
+}
+
+// asked is the server as a target.
+func (r *redis) asked(t *testing.T, with ...setting) *middleware.Target {
+	t.Helper()
+	return target(t, "redis", r.address, with...)
+}
+
 // startRedis starts a server that keeps nothing unless it is told to.
 func startRedis(t *testing.T, arguments ...string) *redis {
 	t.Helper()
-	address, port := freeAddress(t)
-	r := &redis{address: address, port: port, dir: t.TempDir()}
+	r := newRedis(t)
 	r.start(t, arguments...)
 	return r
 }
@@ -35,18 +47,14 @@ func startRedis(t *testing.T, arguments ...string) *redis {
 // start starts it, again after it ended.
 func (r *redis) start(t *testing.T, arguments ...string) {
 	t.Helper()
-	r.Daemon = serve(t, r.address, program(t, "redis-server"), append([]string{
-		"--port", r.port, "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "no"}, arguments...)...)
+	r.Daemon = serve(t, r.address, append([]string{
+		"redis-server", "--port", r.port, "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "no"}, arguments...)...)
 }
 
 // do sends a command and returns the answer; an error is one that the server answers.
 func (r *redis) do(t *testing.T, command ...string) (string, error) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), program(t, "redis-cli"), append([]string{"-e", "-p", r.port}, command...)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%v: %w: %s", command, err, out)
-	}
-	return strings.TrimSpace(string(out)), nil
+	return try(t.Context(), append([]string{"redis-cli", "-e", "-p", r.port}, command...)...)
 }
 
 // must sends a command that the server has to take.
@@ -76,9 +84,9 @@ func (r *redis) fill(t *testing.T, keys int) {
 func TestRedisAlone(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
-	alone := target(t, "redis", r.address)
-	check(t, probe(t, alone), healthy, role("standalone", state.True), nothingUnknown, number(alarms, "snapshot_failed", 0, 0),
-		number(facts, "loading", 0, 0), number(saturation, "connections", 0, 0))
+	alone := r.asked(t)
+	check(t, probe(t, alone), healthy, roleIs("standalone"), writableIs(state.True), nothingUnknown, tells("alarm{snapshot_failed}", 0),
+		tells("fact{loading}", 0), tells("saturation_ratio{connections}", 0))
 	check(t, probe(t, target(t, "redis_sentinel", r.address)), down(middleware.Mismatch, "ask it as redis"))
 	checkHang(t, r.Daemon, alone)
 	r.Kill()
@@ -90,29 +98,29 @@ func TestRedisAccounts(t *testing.T) {
 	t.Parallel()
 	const password = "correct-horse"
 	r := startRedis(t)
-	check(t, probe(t, target(t, "redis", r.address, as("", password))), upWith(middleware.Auth), hides(password))
+	check(t, probe(t, r.asked(t, as("", password))), upWith(middleware.Auth), hides(password))
 	r.must(t, "ACL", "SETUSER", "monitor", "on", ">"+password, "-@all", "+info", "+ping", "+role", "+cluster|info", "+config|get")
 	r.must(t, "ACL", "SETUSER", "frugal", "on", ">"+password, "-@all", "+info")
 	r.must(t, "ACL", "SETUSER", "nobody", "on", ">"+password, "-@all", "+ping")
 	r.must(t, "CONFIG", "SET", "requirepass", password)
 	for _, c := range []struct {
 		name string
-		with []func(*middleware.Target)
-		want func(*state.MiddlewareView) error
+		with []setting
+		want expectation
 	}{
 		{"nothing", nil, down(middleware.Auth, "NOAUTH")},
-		{"the password", []func(*middleware.Target){as("", password)}, healthy},
-		{"another password", []func(*middleware.Target){as("", "battery-staple")}, down(middleware.Auth, "WRONGPASS")},
-		{"an unknown user", []func(*middleware.Target){as("somebody", password)}, down(middleware.Auth, "WRONGPASS")},
-		{"the rights of the reference", []func(*middleware.Target){as("monitor", password)}, healthy},
-		{"INFO alone", []func(*middleware.Target){as("frugal", password)}, healthy},
-		{"not even INFO", []func(*middleware.Target){as("nobody", password)}, down(middleware.Permission, "NOPERM")},
+		{"the password", []setting{as("", password)}, healthy},
+		{"another password", []setting{as("", "battery-staple")}, down(middleware.Auth, "WRONGPASS")},
+		{"an unknown user", []setting{as("somebody", password)}, down(middleware.Auth, "WRONGPASS")},
+		{"the rights of the reference", []setting{as("monitor", password)}, healthy},
+		{"INFO alone", []setting{as("frugal", password)}, healthy},
+		{"not even INFO", []setting{as("nobody", password)}, down(middleware.Permission, "NOPERM")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check(t, probe(t, target(t, "redis", r.address, c.with...)), c.want, hides(password), hides("battery-staple"))
+			check(t, probe(t, r.asked(t, c.with...)), c.want, hides(password), hides("battery-staple"))
 		})
 	}
-	elsewhere := target(t, "redis", r.address, as("", password))
+	elsewhere := r.asked(t, as("", password))
 	elsewhere.Credential.Targets = []string{"10.0.0.1:*"}
 	check(t, probe(t, elsewhere), down(middleware.Forbidden, ""))
 }
@@ -124,17 +132,17 @@ func TestRedisLoading(t *testing.T) {
 	r.must(t, "SAVE")
 	r.Kill()
 	r.start(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
-	awaitView(t, target(t, "redis", r.address), "the loading", upWith(middleware.Loading, middleware.NotWritable))
+	awaitView(t, r.asked(t), "the loading", upWith(middleware.Loading, middleware.NotWritable))
 	r.refusesWrites(t, "LOADING")
 	r.must(t, "CONFIG", "SET", "key-load-delay", "0")
-	awaitView(t, target(t, "redis", r.address), "the end of the loading", healthy)
+	awaitView(t, r.asked(t), "the end of the loading", healthy)
 }
 
 // A script that does not end: every question is answered, with an error.
 func TestRedisBusy(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--busy-reply-threshold", "50")
-	busy := target(t, "redis", r.address)
+	busy := r.asked(t)
 	occupy(t, r.address, 1, "EVAL \"while true do end\" 0\r\n")
 	awaitView(t, busy, "the answer that it is busy", down(middleware.Unavailable, "BUSY"))
 	r.must(t, "SCRIPT", "KILL")
@@ -146,15 +154,15 @@ func TestRedisMemoryFull(t *testing.T) {
 	r := startRedis(t)
 	r.fill(t, 1000)
 	r.must(t, "CONFIG", "SET", "maxmemory", "1mb")
-	full := target(t, "redis", r.address)
+	full := r.asked(t)
 	r.refusesWrites(t, "OOM")
-	check(t, probe(t, full), upWith(middleware.NotWritable), role("standalone", state.False), number(saturation, "memory", 1, 1))
+	check(t, probe(t, full), upWith(middleware.NotWritable), roleIs("standalone"), writableIs(state.False), tells("saturation_ratio{memory}", 1))
 	r.must(t, "CONFIG", "SET", "maxmemory-policy", "volatile-lru") // and nothing expires
 	r.refusesWrites(t, "OOM")
-	check(t, probe(t, full), upWith(middleware.NotWritable), role("standalone", state.False))
+	check(t, probe(t, full), upWith(middleware.NotWritable), roleIs("standalone"), writableIs(state.False))
 	r.must(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 	r.must(t, "SET", "key", "value")
-	check(t, probe(t, full), healthy, role("standalone", state.True))
+	check(t, probe(t, full), healthy, roleIs("standalone"), writableIs(state.True))
 }
 
 // The directory is removed: that a directory is read-only does not keep root from writing.
@@ -163,7 +171,7 @@ func TestRedisSnapshotFailed(t *testing.T) {
 	const password = "correct-horse"
 	r := startRedis(t, "--save", "3600 1")
 	r.must(t, "ACL", "SETUSER", "frugal", "on", ">"+password, "-@all", "+info")
-	check(t, probe(t, target(t, "redis", r.address)), healthy)
+	check(t, probe(t, r.asked(t)), healthy)
 	aside := filepath.Join(t.TempDir(), "aside")
 	if err := os.Rename(r.dir, aside); err != nil {
 		t.Fatal(err)
@@ -172,40 +180,39 @@ func TestRedisSnapshotFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.must(t, "BGSAVE")
-	awaitView(t, target(t, "redis", r.address), "the failure of the snapshot", upWith(middleware.Alarm, middleware.NotWritable))
+	awaitView(t, r.asked(t), "the failure of the snapshot", upWith(middleware.Alarm, middleware.NotWritable))
 	r.refusesWrites(t, "MISCONF")
-	check(t, probe(t, target(t, "redis", r.address)), role("standalone", state.False), number(alarms, "snapshot_failed", 1, 1))
-	check(t, probe(t, target(t, "redis", r.address, as("frugal", password))), upWith(middleware.Alarm), role("standalone", state.Absent),
-		unknown("writable", middleware.NoPermission))
+	check(t, probe(t, r.asked(t)), roleIs("standalone"), writableIs(state.False), tells("alarm{snapshot_failed}", 1))
+	check(t, probe(t, r.asked(t, as("frugal", password))), upWith(middleware.Alarm), roleIs("standalone"), writableIs(state.Absent),
+		unknown(middleware.NoPermission, "writable"))
 	r.must(t, "CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
 	r.must(t, "SET", "key", "value")
-	check(t, probe(t, target(t, "redis", r.address)), upWith(middleware.Alarm), role("standalone", state.True))
+	check(t, probe(t, r.asked(t)), upWith(middleware.Alarm), roleIs("standalone"), writableIs(state.True))
 }
 
 // The append-only file may not grow: as on a full disk, a write to it fails.
 func TestRedisAppendOnlyFileFailed(t *testing.T) {
 	t.Parallel()
-	r := &redis{dir: t.TempDir()}
-	r.address, r.port = freeAddress(t)
+	r := newRedis(t)
 	r.Daemon = serve(t, r.address, "/bin/sh", "-c", `trap "" XFSZ; ulimit -f 64; exec "$0" "$@"`, program(t, "redis-server"),
 		"--port", r.port, "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
-	check(t, probe(t, target(t, "redis", r.address)), healthy)
+	check(t, probe(t, r.asked(t)), healthy)
 	r.fill(t, 100)
-	awaitView(t, target(t, "redis", r.address), "the failure of the append-only file", upWith(middleware.Alarm, middleware.NotWritable))
+	awaitView(t, r.asked(t), "the failure of the append-only file", upWith(middleware.Alarm, middleware.NotWritable))
 	r.refusesWrites(t, "MISCONF")
-	check(t, probe(t, target(t, "redis", r.address)), role("standalone", state.False), number(alarms, "append_only_file_failed", 1, 1))
+	check(t, probe(t, r.asked(t)), roleIs("standalone"), writableIs(state.False), tells("alarm{append_only_file_failed}", 1))
 }
 
 func TestRedisClientsFull(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--maxclients", "10")
-	full := target(t, "redis", r.address)
+	full := r.asked(t)
 	release := occupy(t, r.address, 8, "PING\r\n")
-	check(t, probe(t, full), healthy, number(saturation, "connections", 0.8, 0.8))
+	check(t, probe(t, full), healthy, tells("saturation_ratio{connections}", 0.8))
 	occupy(t, r.address, 2, "PING\r\n")
 	for range 50 { // the refusal and our question cross each other on the way
 		check(t, probe(t, full), down(middleware.Saturated, "max number of clients"))
-		check(t, probe(t, target(t, "redis", r.address, as("", "correct-horse"))), down(middleware.Saturated, "max number of clients"))
+		check(t, probe(t, r.asked(t, as("", "correct-horse"))), down(middleware.Saturated, "max number of clients"))
 	}
 	release()
 	awaitView(t, full, "a place for another client", healthy)
@@ -214,9 +221,8 @@ func TestRedisClientsFull(t *testing.T) {
 // startRedisTLS starts a server that speaks TLS alone.
 func startRedisTLS(t *testing.T, a *authority, p pair, clients string) *redis {
 	t.Helper()
-	r := &redis{dir: t.TempDir()}
-	r.address, r.port = freeAddress(t)
-	r.Daemon = serve(t, r.address, program(t, "redis-server"), "--port", "0", "--tls-port", r.port, "--bind", "127.0.0.1", "--dir", r.dir,
+	r := newRedis(t)
+	r.Daemon = serve(t, r.address, "redis-server", "--port", "0", "--tls-port", r.port, "--bind", "127.0.0.1", "--dir", r.dir,
 		"--save", "", "--tls-cert-file", p.certificate, "--tls-key-file", p.key, "--tls-ca-cert-file", a.file, "--tls-auth-clients", clients)
 	return r
 }
@@ -229,15 +235,15 @@ func TestRedisTLS(t *testing.T) {
 func TestRedisTLSOfClients(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	p := a.issue(t, "127.0.0.1", time.Now().Add(time.Hour))
+	p := a.issueGood(t)
 	r := startRedisTLS(t, a, p, "yes")
-	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file), showing(p))), healthy, certified(p, state.True))
-	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file))), down(middleware.TLS, ""), certified(p, state.True))
+	check(t, probe(t, r.asked(t, overTLS(a.file), showing(p))), healthy, certified(p, state.True))
+	check(t, probe(t, r.asked(t, overTLS(a.file))), down(middleware.TLS, ""), certified(p, state.True))
 	check(t, probe(t, target(t, "tls", r.address, overTLS(a.file))), down(middleware.TLS, ""), certified(p, state.True))
 	check(t, probe(t, target(t, "tcp", r.address, overTLS(a.file))), down(middleware.TLS, ""))
 	expired := a.issue(t, "127.0.0.1", time.Now().Add(-time.Hour))
-	check(t, probe(t, target(t, "redis", r.address, overTLS(a.file), showing(expired))), down(middleware.TLS, "expired"))
-	check(t, probe(t, target(t, "redis", r.address, within(hangPatience))), down(middleware.Closed, ""))
+	check(t, probe(t, r.asked(t, overTLS(a.file), showing(expired))), down(middleware.TLS, "expired"))
+	check(t, probe(t, r.asked(t, within(hangPatience))), down(middleware.Closed, ""))
 	plain := startRedis(t)
-	check(t, probe(t, target(t, "redis", plain.address, overTLS(a.file), within(hangPatience))), down(middleware.Timeout, ""))
+	check(t, probe(t, plain.asked(t, overTLS(a.file), within(hangPatience))), down(middleware.Timeout, ""))
 }

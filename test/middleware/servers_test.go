@@ -3,26 +3,39 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"stability-exporter/internal/middleware"
-	"stability-exporter/internal/state"
+	"stability-exporter/test/cluster"
 	"stability-exporter/test/daemon"
 )
 
-// hangPatience is the timeout of a probe of a server that hangs: all of it is waited for.
-const hangPatience = 500 * time.Millisecond
+// freeAddress returns 127.0.0.1 with a port on which nobody listens, and the port by itself.
+func freeAddress(t *testing.T) (address, port string) {
+	t.Helper()
+	number, err := cluster.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = strconv.Itoa(number)
+	return net.JoinHostPort("127.0.0.1", port), port
+}
 
 // program returns the path of a server; those in sbin are not in everybody's PATH.
 func program(t *testing.T, name string) string {
@@ -37,20 +50,132 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// serve starts a server and waits until it accepts connections at the address.
-func serve(t *testing.T, address, path string, arguments ...string) *daemon.Daemon {
+// run starts a server that ends with the test; what it wrote is shown when the test fails.
+func run(t *testing.T, command ...string) *daemon.Daemon {
 	t.Helper()
-	d := run(t, path, arguments...)
-	if err := d.Await(t.Context(), daemon.Patience, "connections to "+path, func(ctx context.Context) error {
+	d, err := daemon.Start(program(t, command[0]), command[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.Kill()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", strings.Join(command, " "), d.Log())
+		}
+	})
+	return d
+}
+
+// runUntil starts a server and waits until ready returns nil.
+func runUntil(t *testing.T, ready func(context.Context) error, command ...string) *daemon.Daemon {
+	t.Helper()
+	d := run(t, command...)
+	if err := d.Await(t.Context(), daemon.Patience, "the start of "+strings.Join(command, " "), ready); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// serve starts a server and waits until it accepts connections at the address.
+func serve(t *testing.T, address string, command ...string) *daemon.Daemon {
+	t.Helper()
+	return runUntil(t, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err != nil {
 			return err
 		}
 		return conn.Close()
-	}); err != nil {
+	}, command...)
+}
+
+// await calls condition until it returns nil.
+func await(t *testing.T, what string, condition func(context.Context) error) {
+	t.Helper()
+	var last error
+	err := cluster.Await(t.Context(), daemon.Patience, what, func(ctx context.Context) (bool, error) {
+		if err := condition(ctx); ctx.Err() == nil {
+			last = err
+		}
+		return last == nil && ctx.Err() == nil, nil
+	})
+	if err != nil {
+		t.Fatal(errors.Join(err, last))
+	}
+}
+
+// call runs a program to its end and returns what it wrote to its standard output.
+func call(t *testing.T, command ...string) string {
+	t.Helper()
+	out, err := try(t.Context(), command...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return out
+}
+
+// try is call for a program that may fail; the error holds all that it wrote.
+func try(ctx context.Context, command ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = "/" // programs that run as another user complain of a folder that they may not enter
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%w: %s%s", err, out, failed.Stderr)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot run %s: %w", strings.Join(command, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// withUser runs a program as another user than root, for servers that refuse it. A change of the user clears the signal by which the kernel ends a program together
+// with the one that started it, so it is set again.
+func withUser(name string, command ...string) []string {
+	if os.Geteuid() != 0 {
+		return command
+	}
+	return append([]string{"setpriv", "--reuid", name, "--regid", name, "--clear-groups", "--pdeathsig", "KILL", "--"}, command...)
+}
+
+// giveTo makes files those of the user that a server runs as by withUser.
+func giveTo(t *testing.T, owner string, paths ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	account, err := user.Lookup(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(account.Uid)
+	gid, _ := strconv.Atoi(account.Gid)
+	for _, path := range paths {
+		if err := os.Chown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// openDir returns a folder that every user may enter, which those of testing.T are not.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mw") // short: sockets have short paths
+	if err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// dirOf returns an open folder that belongs to a user.
+func dirOf(t *testing.T, owner string) string {
+	t.Helper()
+	dir := openDir(t)
+	giveTo(t, owner, dir)
+	return dir
 }
 
 // write writes a file into a directory and returns its path.
@@ -63,28 +188,57 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// freeze stops a server from doing anything, while the kernel goes on accepting connections for it, until thaw is called or the test ends.
-func freeze(t *testing.T, d *daemon.Daemon) (thaw func()) {
+// freeze stops a process from doing anything, while the kernel goes on accepting connections for it, until thaw is called or the test ends.
+func freeze(t *testing.T, pid int) (thaw func()) {
 	t.Helper()
-	if err := d.Signal(syscall.SIGSTOP); err != nil {
+	process, err := os.FindProcess(pid)
+	if err == nil {
+		err = process.Signal(syscall.SIGSTOP)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return func() {
-		if err := d.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
+	await(t, "the process to stand still", func(context.Context) error { return standsStill(pid) })
+	thaw = func() {
+		if err := process.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("cannot go on with process %d: %v", pid, err)
 		}
 	}
+	t.Cleanup(thaw)
+	return thaw
+}
+
+// standsStill returns an error while any thread of a process still runs: a signal is on its way for a moment.
+func standsStill(pid int) error {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			return err
+		}
+		if _, after, _ := bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" ")); !bytes.HasPrefix(after, []byte("T")) {
+			return fmt.Errorf("a thread is not stopped: %s", text)
+		}
+	}
+	return nil
 }
 
 // checkHang freezes a server: whoever asks it is told so within the timeout, and that all is well again after the thaw.
-func checkHang(t *testing.T, d *daemon.Daemon, target *middleware.Target) {
+func checkHang(t *testing.T, d *daemon.Daemon, targets ...*middleware.Target) {
 	t.Helper()
-	thaw := freeze(t, d)
-	hanging := *target
-	hanging.Timeout = hangPatience
-	check(t, probe(t, &hanging), down(middleware.Timeout, ""))
+	thaw := freeze(t, d.PID())
+	for _, target := range targets {
+		hanging := *target
+		hanging.Timeout = hangPatience
+		check(t, probe(t, &hanging), down(middleware.Timeout, ""))
+	}
 	thaw()
-	awaitView(t, target, "the answer after the thaw", healthy)
+	for _, target := range targets {
+		awaitView(t, target, "the answer after the thaw", healthy)
+	}
 }
 
 // occupy opens connections and sends a text on each; they stay open until release is called or the test ends.
@@ -111,116 +265,96 @@ func occupy(t *testing.T, address string, n int, text string) (release func()) {
 	return release
 }
 
-// within changes how long a probe may take.
-func within(timeout time.Duration) func(*middleware.Target) {
-	return func(t *middleware.Target) { t.Timeout = timeout }
-}
-
-// expecting says how many members there should be.
-func expecting(members int) func(*middleware.Target) {
-	return func(t *middleware.Target) { t.Limits.ExpectedMembers = members }
-}
-
-// inGroup makes a target a member of a group.
-func inGroup(t *middleware.Target) { t.Group = "group" }
-
-// down wants a target not to be up, for one reason and no other.
-func down(reason middleware.Reason, text string) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		switch {
-		case view.Up:
-			return errors.New("it should not be up")
-		case len(view.Problems) != 1:
-			return fmt.Errorf("it should have the problem %s alone", reason)
+// occupyUntil occupies one connection after the other until a view is as it is wanted.
+func occupyUntil(t *testing.T, address, text string, target *middleware.Target, wanted expectation) (release func()) {
+	t.Helper()
+	var releases []func()
+	await(t, "the lack of connections", func(context.Context) error {
+		releases = append(releases, occupy(t, address, 1, text))
+		return unmet(probe(t, target), []expectation{wanted})
+	})
+	return func() {
+		for _, release := range releases {
+			release()
 		}
-		return unhealthy(reason, text)(view)
 	}
 }
 
-// upWith wants a target to be up with problems of these reasons and of no other.
-func upWith(reasons ...middleware.Reason) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		if !view.Up || len(view.Problems) != len(reasons) {
-			return fmt.Errorf("it should be up with the problems %v alone", reasons)
-		}
-		for _, reason := range reasons {
-			if err := unhealthy(reason, "")(view); err != nil {
-				return err
+// object is one of JSON.
+type object map[string]any
+
+// send sends JSON to the API of a server and returns what it answers; with changes the request before it is sent.
+func send(ctx context.Context, method, url string, body any, with ...func(*http.Request)) ([]byte, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for _, change := range with {
+		change(request)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= http.StatusMultipleChoices {
+		err = fmt.Errorf("%s %s: HTTP %d: %s", method, url, response.StatusCode, answer)
+	}
+	return answer, err
+}
+
+// relay passes connections on to a server and counts what comes back.
+type relay struct {
+	address string
+	bytes   atomic.Int64
+}
+
+// relayed starts a relay to a server; it ends with the test.
+func relayed(t *testing.T, server string) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	r := &relay{address: listener.Addr().String()}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
 			}
+			go r.pass(client, server)
 		}
-		return nil
-	}
+	}()
+	return r
 }
 
-// role wants a role, and that writes are taken or not.
-func role(name string, writable state.Tristate) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		if view.Role != name || view.Writable != writable {
-			return fmt.Errorf("it should be %s, writable %d", name, writable)
-		}
-		return nil
+func (r *relay) pass(client net.Conn, server string) {
+	defer client.Close()
+	conn, err := net.Dial("tcp", server)
+	if err != nil {
+		return
 	}
+	defer conn.Close()
+	go func() {
+		_, _ = io.Copy(conn, client) // ends when either end does
+		conn.Close()
+	}()
+	_, _ = io.Copy(io.MultiWriter(client, (*counter)(&r.bytes)), conn)
 }
 
-// number wants a number under a name to be in a range; of takes the list out of a view.
-func number(of func(*state.MiddlewareView) []state.Measurement, name string, least, most float64) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		for _, m := range of(view) {
-			if m.Name == name {
-				if m.Value < least || m.Value > most {
-					return fmt.Errorf("%s is %v and should be from %v to %v", name, m.Value, least, most)
-				}
-				return nil
-			}
-		}
-		return fmt.Errorf("%s should be told", name)
-	}
-}
+// counter counts what is written to it.
+type counter atomic.Int64
 
-func facts(v *state.MiddlewareView) []state.Measurement      { return v.Facts }
-func members(v *state.MiddlewareView) []state.Measurement    { return v.Members }
-func alarms(v *state.MiddlewareView) []state.Measurement     { return v.Alarms }
-func saturation(v *state.MiddlewareView) []state.Measurement { return v.Saturation }
-func partitions(v *state.MiddlewareView) []state.Measurement { return v.Partitions }
-
-// unknown wants a fact to be told as unknown.
-func unknown(fact string, why middleware.Why) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		for _, u := range view.Unknown {
-			if u.Fact == fact && u.Why == string(why) {
-				return nil
-			}
-		}
-		return fmt.Errorf("%s should be unknown for %s", fact, why)
-	}
-}
-
-// nothingUnknown wants every fact of the role to be told, and none that the kind does not declare.
-func nothingUnknown(view *state.MiddlewareView) error {
-	if len(view.Unknown) > 0 {
-		return errors.New("nothing should be unknown")
-	}
-	kinds := middleware.Kinds()
-	declared := kinds[slices.IndexFunc(kinds, func(k middleware.Kind) bool { return k.Name == view.Kind })].Facts
-	for family, list := range map[string][]state.Measurement{
-		"members": view.Members, "saturation_ratio": view.Saturation, "alarm": view.Alarms, "partitions": view.Partitions, "fact": view.Facts,
-		"expiry_timestamp_seconds": view.Expiry,
-	} {
-		for _, m := range list {
-			if fact := family + "{" + m.Name + "}"; !slices.Contains(declared, fact) && !slices.Contains(declared, family) {
-				return fmt.Errorf("%s is told, and the kind does not declare it", fact)
-			}
-		}
-	}
-	return nil
-}
-
-// hides wants a text to be shown nowhere.
-func hides(secret string) func(*state.MiddlewareView) error {
-	return func(view *state.MiddlewareView) error {
-		if strings.Contains(describe(view), secret) {
-			return errors.New("it should not show the secret")
-		}
-		return nil
-	}
+// Write implements io.Writer.
+func (c *counter) Write(b []byte) (int, error) {
+	(*atomic.Int64)(c).Add(int64(len(b)))
+	return len(b), nil
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
@@ -26,14 +25,10 @@ func strangers(t *testing.T) []stranger {
 	server, _ := shopServer(t)
 	_, cache := startMemcached(t)
 	primary, _ := startReplicated(t)
-	_, bus := freeAddress(t)
-	address, port := freeAddress(t)
-	node := &redis{address: address, port: port, bus: bus, dir: t.TempDir()}
-	node.startNode(t)
 	return []stranger{
 		{"a Redis", startRedis(t).address, []string{"redis", "tcp"}, []string{"redis", "tcp"}},
 		{"a Redis that wants a password", startRedis(t, "--requirepass", "correct-horse").address, []string{"tcp"}, []string{"tcp"}},
-		{"a node of a Redis Cluster without slots", node.address, []string{"redis", "tcp"}, []string{"tcp"}},
+		{"a node of a Redis Cluster without slots", startNode(t).address, []string{"redis", "tcp"}, []string{"tcp"}},
 		{"a sentinel", startSentinels(t, primary)[0].address, []string{"redis_sentinel", "tcp"}, []string{"redis_sentinel", "tcp"}},
 		{"an nginx", startNginx(t, `location / { return 200 "welcome"; }`).address, append(http, "nginx"), append(http, "nginx")},
 		{"an nginx that has no page", startNginx(t, "").address, append(http, "nginx"), []string{"nginx", "tcp"}},
@@ -60,7 +55,7 @@ func TestWrongProtocol(t *testing.T) {
 func TestWrongProtocolOverTLS(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	p := a.issue(t, "127.0.0.1", time.Now().Add(time.Hour))
+	p := a.issueGood(t)
 	front, db := startNginxTLS(t, p, "").address, startRedisTLS(t, a, p, "no").address
 	web, bare := []string{"http", "nginx", "tcp", "tls"}, []string{"redis", "tcp", "tls"}
 	askAsEverything(t, stranger{"an nginx over TLS", front, web, web}, overTLS(a.file))
@@ -70,11 +65,11 @@ func TestWrongProtocolOverTLS(t *testing.T) {
 }
 
 // askAsEverything asks a server as every kind there is, with a credential and without.
-func askAsEverything(t *testing.T, s stranger, with ...func(*middleware.Target)) {
+func askAsEverything(t *testing.T, s stranger, with ...setting) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, kind := range middleware.Kinds() {
-		for _, login := range []func(*middleware.Target){func(*middleware.Target) {}, as("monitor", "battery-staple")} {
+		for _, login := range []setting{func(*middleware.Target) {}, as("monitor", "battery-staple")} {
 			asked := target(t, kind.Name, s.address, append(with, login)...)
 			if !slices.Contains(s.well, kind.Name) {
 				asked.Timeout = hangPatience

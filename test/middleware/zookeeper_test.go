@@ -7,10 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"stability-exporter/internal/middleware"
 	"stability-exporter/internal/state"
@@ -36,7 +34,7 @@ func newEnsemble(t *testing.T) []*zooKeeper {
 	}
 	servers[3] += ":observer"
 	for i := range members {
-		m := &zooKeeper{dir: serverDir(t, "")}
+		m := &zooKeeper{dir: t.TempDir()}
 		var port, adminPort string
 		m.address, port = freeAddress(t)
 		m.admin, adminPort = freeAddress(t)
@@ -47,8 +45,8 @@ func newEnsemble(t *testing.T) []*zooKeeper {
 		if i > 0 {
 			m.settings = append(m.settings, "4lw.commands.whitelist=*")
 		}
-		writeFile(t, filepath.Join(m.dir, "myid"), fmt.Sprintln(i+1))
-		writeFile(t, filepath.Join(m.dir, "log4j.properties"), "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"+
+		write(t, m.dir, "myid", fmt.Sprintln(i+1))
+		write(t, m.dir, "log4j.properties", "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"+
 			"log4j.appender.out.layout=org.apache.log4j.PatternLayout\nlog4j.appender.out.layout.ConversionPattern=%d %p %m%n\n")
 		members[i] = m
 	}
@@ -58,20 +56,20 @@ func newEnsemble(t *testing.T) []*zooKeeper {
 // start starts the member, with properties of the virtual machine.
 func (m *zooKeeper) start(t *testing.T, properties ...string) {
 	t.Helper()
-	file := writeFile(t, filepath.Join(m.dir, "zoo.cfg"), strings.Join(m.settings, "\n")+"\n")
+	file := write(t, m.dir, "zoo.cfg", strings.Join(m.settings, "\n")+"\n")
 	machine := append(properties, "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", m.dir+":/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-log4j12.jar:"+
 		"/usr/share/java/log4j-1.2.jar:/usr/share/java/servlet-api.jar", "org.apache.zookeeper.server.quorum.QuorumPeerMain", file)
-	m.Daemon = run(t, "java", machine...)
+	m.Daemon = run(t, append([]string{"java"}, machine...)...)
 }
 
 // asked is the member as a target.
-func (m *zooKeeper) asked(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (m *zooKeeper) asked(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
 	return target(t, "zookeeper", m.address, with...)
 }
 
 // askedAdmin is its AdminServer as a target.
-func (m *zooKeeper) askedAdmin(t *testing.T, with ...func(*middleware.Target)) *middleware.Target {
+func (m *zooKeeper) askedAdmin(t *testing.T, with ...setting) *middleware.Target {
 	t.Helper()
 	return target(t, "zookeeper", "http://"+m.admin, with...)
 }
@@ -92,16 +90,6 @@ func (m *zooKeeper) says(t *testing.T, command string) string {
 		t.Fatal(err)
 	}
 	return string(answer)
-}
-
-// ensemble are all members as targets.
-func ensemble(t *testing.T, members []*zooKeeper) []*middleware.Target {
-	t.Helper()
-	var targets []*middleware.Target
-	for _, m := range members {
-		targets = append(targets, m.asked(t, grouped))
-	}
-	return targets
 }
 
 // startEnsemble starts all but the observer. The first member is the one with the default settings, the second one leads.
@@ -132,32 +120,32 @@ func TestZooKeeper(t *testing.T) {
 	all := startEnsemble(t)
 	members, guarded, leader, follower, observer := all[:3], all[0], all[1], all[2], all[3]
 	t.Run("whole", func(t *testing.T) { zooKeeperWhole(t, members, leader) })
-	check(t, probe(t, guarded.asked(t)), healthy, unknownIs(middleware.NoPermission, "saturation_ratio{fd}", "fact{data_bytes}"))
+	check(t, probe(t, guarded.asked(t)), healthy, unknown(middleware.NoPermission, "saturation_ratio{fd}", "fact{data_bytes}"))
 	t.Run("observer", func(t *testing.T) { // it has no vote, and is neither missing nor counted
-		check(t, probe(t, leader.asked(t)), healthy, told("members", "healthy", exactly(3)))
+		check(t, probe(t, leader.asked(t)), healthy, tells("members{healthy}", 3))
 		observer.start(t)
 		for _, asked := range []*middleware.Target{observer.asked(t), observer.askedAdmin(t)} {
 			check(t, awaitView(t, asked, "the observer", roleIs("observer")), healthy)
 		}
-		check(t, probe(t, leader.asked(t)), healthy, told("members", "healthy", exactly(3)))
-		check(t, asGroup(t, ensemble(t, all)...), healthy, told("members", "healthy", exactly(3)))
+		check(t, probe(t, leader.asked(t)), healthy, tells("members{healthy}", 3))
+		checkGroup(t, asGroup(t, all...), healthy, tells("members{healthy}", 3))
 	})
 	t.Run("hung", func(t *testing.T) {
-		stopped(t, follower.Daemon)
-		check(t, probe(t, follower.asked(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-		check(t, probe(t, follower.askedAdmin(t, answerWithin(time.Second))), onlyProblems(middleware.Timeout))
-		awaitView(t, leader.asked(t), "the leader to miss it", onlyProblems(middleware.MembersMissing))
+		freeze(t, follower.PID())
+		check(t, probe(t, follower.asked(t, within(hangPatience))), down(middleware.Timeout, ""))
+		check(t, probe(t, follower.askedAdmin(t, within(hangPatience))), down(middleware.Timeout, ""))
+		awaitView(t, leader.asked(t), "the leader to miss it", upWith(middleware.MembersMissing))
 	})
 	awaitView(t, leader.asked(t), "the follower to be back", healthy)
 	t.Run("two of three", func(t *testing.T) {
 		follower.Kill()
-		check(t, probe(t, follower.asked(t)), onlyProblems(middleware.Refused))
+		check(t, probe(t, follower.asked(t)), down(middleware.Refused, ""))
 		for _, asked := range []*middleware.Target{leader.asked(t), leader.askedAdmin(t)} {
-			check(t, awaitView(t, asked, "the leader to miss it", unhealthy(middleware.MembersMissing, "2 of 3")), onlyProblems(middleware.MembersMissing),
-				told("members", "healthy", exactly(2)), roleIs("leader"), writableIs(state.True))
+			check(t, awaitView(t, asked, "the leader to miss it", unhealthy(middleware.MembersMissing, "2 of 3")), upWith(middleware.MembersMissing),
+				tells("members{healthy}", 2), roleIs("leader"), writableIs(state.True))
 		}
 		check(t, probe(t, guarded.asked(t)), healthy, roleIs("follower")) // which does not know
-		awaitGroup(t, "the loss to be told", told("members", "healthy", exactly(2)), ensemble(t, members)...)
+		awaitGroup(t, asGroup(t, members...), "the loss to be told", upWith(middleware.MembersMissing), tells("members{healthy}", 2))
 	})
 	t.Run("one of three", func(t *testing.T) {
 		guarded.Kill()
@@ -168,7 +156,7 @@ func TestZooKeeper(t *testing.T) {
 	t.Run("read only", func(t *testing.T) {
 		for _, asked := range []*middleware.Target{leader.asked(t), leader.askedAdmin(t)} {
 			view := awaitView(t, asked, "it to serve reads", unhealthy(middleware.NotWritable, "reads only"))
-			check(t, view, onlyProblems(middleware.NoQuorum, middleware.NotWritable), roleIs("unknown"), writableIs(state.False))
+			check(t, view, upWith(middleware.NoQuorum, middleware.NotWritable), roleIs("unknown"), writableIs(state.False))
 		}
 	})
 }
@@ -180,24 +168,24 @@ func zooKeeperWhole(t *testing.T, members []*zooKeeper, leader *zooKeeper) {
 			role = "leader"
 		}
 		for _, view := range []*state.MiddlewareView{probe(t, m.asked(t)), probe(t, m.askedAdmin(t))} {
-			check(t, view, healthy, roleIs(role), writableIs(state.True), told("fact", "avg_latency_ms", func(ms float64) bool { return ms >= 0 }),
-				told("fact", "znodes", func(n float64) bool { return n > 0 }), told("fact", "connections", func(n float64) bool { return n >= 0 }))
+			check(t, view, healthy, roleIs(role), writableIs(state.True), tellsBetween("fact{avg_latency_ms}", 0, unlimited),
+				tellsBetween("fact{znodes}", 1, unlimited), tellsBetween("fact{connections}", 0, unlimited))
 		}
 	}
-	check(t, probe(t, leader.asked(t)), told("saturation", "fd", func(share float64) bool { return share > 0 && share < 1 }), told("members", "healthy", exactly(3)))
-	check(t, asGroup(t, ensemble(t, members)...), healthy, told("members", "healthy", exactly(3)))
-	check(t, probe(t, leader.askedAdmin(t)), told("members", "healthy", exactly(3)))
-	check(t, probe(t, leader.askedAdmin(t, func(t *middleware.Target) { t.Limits.ExpectedMembers = 5 })), onlyProblems(middleware.MembersMissing))
-	check(t, probe(t, leader.asked(t, roleWanted("follower"))), onlyProblems(middleware.RoleConflict))
-	foreign(t, leader.address, "mysql", "postgres", "redis", "etcd", "memcached")
-	foreign(t, leader.admin, "zookeeper", "etcd", "rabbitmq")
+	check(t, probe(t, leader.asked(t)), tellsBetween("saturation_ratio{fd}", some, 0.99), tells("members{healthy}", 3))
+	checkGroup(t, asGroup(t, members...), healthy, tells("members{healthy}", 3))
+	check(t, probe(t, leader.askedAdmin(t)), tells("members{healthy}", 3))
+	check(t, probe(t, leader.askedAdmin(t, expecting(5))), upWith(middleware.MembersMissing))
+	check(t, probe(t, leader.asked(t, roleWanted("follower"))), upWith(middleware.RoleConflict))
+	askAsEverything(t, stranger{"a ZooKeeper", leader.address, []string{"zookeeper", "tcp"}, []string{"zookeeper", "tcp"}})
+	askAsEverything(t, stranger{"the AdminServer of a ZooKeeper", leader.admin, []string{"http", "tcp"}, []string{"tcp"}})
 }
 
 // Without a quorum it answers that it is ok when it is asked so, and the AdminServer with HTTP 200.
 func zooKeeperAlone(t *testing.T, members []*zooKeeper, last *zooKeeper) {
 	for _, asked := range []*middleware.Target{last.asked(t), last.askedAdmin(t)} {
 		view := awaitView(t, asked, "the loss to be told", unhealthy(middleware.NoQuorum, ""))
-		check(t, view, onlyProblems(middleware.NoQuorum), roleIs("unknown"), writableIs(state.False))
+		check(t, view, upWith(middleware.NoQuorum), roleIs("unknown"), writableIs(state.False))
 	}
 	if said := last.says(t, "ruok"); said != "imok" {
 		t.Errorf("the case is about a member that says imok: %q", said)
@@ -210,5 +198,5 @@ func zooKeeperAlone(t *testing.T, members []*zooKeeper, last *zooKeeper) {
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("the case is about an AdminServer that answers 200: %d", response.StatusCode)
 	}
-	check(t, asGroup(t, ensemble(t, members)...), unhealthy(middleware.NoQuorum, ""))
+	checkGroup(t, asGroup(t, members...), upWith(middleware.NoQuorum, middleware.MembersMissing), tells("members{healthy}", 0))
 }
