@@ -162,7 +162,7 @@ func byCollector(t *testing.T, m exporterproc.Metrics) map[string]picture {
 	must(t, err)
 	parts := map[string]picture{}
 	for _, spec := range specs {
-		if spec.Default {
+		if ofCluster(spec) {
 			families := familiesOf(t, spec.Name)
 			parts[spec.Name] = pictureOf(m, func(s exporterproc.Sample) bool { return inSteadyWorld(s) && families[s.Name] })
 		}

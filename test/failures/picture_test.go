@@ -100,14 +100,17 @@ func awaitSteady(t *testing.T, p *exporterproc.Process) picture {
 	return last
 }
 
-// familiesOf returns the names of a collector's families, of all collectors by default.
+// ofCluster reports whether a collector runs by default and tells of the cluster.
+func ofCluster(spec collectors.Spec) bool { return spec.Default && spec.Reads != 0 }
+
+// familiesOf returns the names of the families of some collectors; without any, of all that tell of the cluster.
 func familiesOf(t *testing.T, names ...string) map[string]bool {
 	t.Helper()
 	specs, err := collectors.All(collectors.Options{})
 	must(t, err)
 	families := map[string]bool{}
 	for _, spec := range specs {
-		if !spec.Default || len(names) > 0 && !slices.Contains(names, spec.Name) {
+		if !ofCluster(spec) || len(names) > 0 && !slices.Contains(names, spec.Name) {
 			continue
 		}
 		for _, family := range spec.Families {
