@@ -250,6 +250,7 @@ stability_middleware_discovered_targets{middleware}
 stability_middleware_expiry_timestamp_seconds{middleware,target,what}
 stability_middleware_fact_unknown{middleware,target,fact,why}
 stability_middleware_fact{middleware,target,fact}
+stability_middleware_group_info{middleware,target,group}
 stability_middleware_healthy{middleware,target}
 stability_middleware_members_expected{middleware,target}
 stability_middleware_members{middleware,target,state}

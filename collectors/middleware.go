@@ -3,6 +3,7 @@
 package collectors
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/go-kit/log"
@@ -23,6 +24,10 @@ var (
 		"The verdict: 1 when the target is up and nothing is wrong with its role, quorum, replication, members, alarms and certificate. 0 when something is: "+
 			"stability_middleware_problem says what.",
 		middlewareLabels...)
+	middlewareGroup = gauge("stability_middleware_group_info",
+		"1 for the group that the target belongs to. The group of a target by itself, and of what is told of the members of a group together, is "+
+			"its own name.",
+		withLabels(middlewareLabels, "group")...)
 	middlewareProblem = sparseGauge("stability_middleware_problem",
 		"1 for each reason for which the target is not healthy, of a closed list (docs/middleware.md). No series means that there is none.",
 		withLabels(middlewareLabels, "reason")...)
@@ -109,10 +114,11 @@ func middlewareSpec() Spec {
 		Help:    "Health of the middleware targets in the configuration and of those discovered.",
 		Default: true,
 		Families: []*Family{
-			middlewareUp, middlewareHealthy, middlewareProblem, middlewareRole, middlewareWritable, middlewareLinkUp, middlewareLagSeconds,
-			middlewareLagBytes, middlewareMembers, middlewareMembersExpected, middlewareSaturation, middlewareAlarm, middlewarePartitions,
-			middlewareQueueMessages, middlewareQueueConsumers, middlewareConsumerLag, middlewareTLSNotAfter, middlewareTLSVerified,
-			middlewareExpiry, middlewareFact, middlewareFactUnknown, middlewareDuration, middlewareProbed, middlewareDiscovered, middlewareConflicts,
+			middlewareUp, middlewareHealthy, middlewareGroup, middlewareProblem, middlewareRole, middlewareWritable, middlewareLinkUp,
+			middlewareLagSeconds, middlewareLagBytes, middlewareMembers, middlewareMembersExpected, middlewareSaturation, middlewareAlarm,
+			middlewarePartitions, middlewareQueueMessages, middlewareQueueConsumers, middlewareConsumerLag, middlewareTLSNotAfter,
+			middlewareTLSVerified, middlewareExpiry, middlewareFact, middlewareFactUnknown, middlewareDuration, middlewareProbed,
+			middlewareDiscovered, middlewareConflicts,
 		},
 		New: func(log.Logger) Collector { return middleware{} },
 	}
@@ -138,6 +144,7 @@ func (middleware) Collect(s *state.Snapshot, emit *Emitter) error {
 func emitMiddleware(v *state.MiddlewareView, samples subject) {
 	samples.emit(middlewareUp, boolValue(v.Up))
 	samples.emit(middlewareHealthy, boolValue(v.Healthy()))
+	samples.emit(middlewareGroup, 1, cmp.Or(v.Group, v.Target))
 	for _, p := range v.Problems {
 		samples.emit(middlewareProblem, 1, p.Reason)
 	}

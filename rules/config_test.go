@@ -202,7 +202,7 @@ func TestWhatIsOutsideOfTheTier(t *testing.T) {
 	f(byTarget, kind, "")
 	for _, expr := range []string{target, member} {
 		f(byTarget, expr, "on (cluster, middleware, group) group by (cluster, middleware, group) "+
-			`(label_replace(stability_middleware_up{target!~"erp-.*|bus"}, "group", "$1", "target", "(.+)"))`)
+			`(stability_middleware_group_info{group!~"erp-.*|bus"})`)
 	}
 	f(byNamespace, down, "on (cluster, namespace) group by (cluster, namespace) "+
 		`(stability_workload_desired_replicas{namespace!~"prod-.*|kube-system|(?:(?i)erp)"})`)

@@ -70,8 +70,8 @@ func (c Config) outsideByTargets() string {
 		return ""
 	}
 	const by = "(cluster, middleware, group)"
-	return fmt.Sprintf(`on %s group by %s (label_replace(%s, "group", "$1", "target", "(.+)"))`, by, by,
-		selector("stability_middleware_up", matcher("target", "!=", alternatives(c.CriticalTargets))))
+	return fmt.Sprintf("on %s group by %s (%s)", by, by,
+		selector("stability_middleware_group_info", matcher("group", "!=", alternatives(c.CriticalTargets))))
 }
 
 // elsewhere matches all namespaces but those of the tier; it is empty when the tier names none.

@@ -292,18 +292,23 @@ func labelCases() []configuredCase {
 	}
 }
 
-// silent is middleware that stands alone and does not answer.
+// silent is a target of middleware that does not answer.
 func silent(target string) []series {
 	s := fmt.Sprintf(`{middleware="redis",target=%q}`, target)
+	group, _, _ := strings.Cut(target, "/")
 	return []series{
 		always("stability_middleware_up"+s, 0), always("stability_middleware_probed_timestamp_seconds"+s, 0),
+		always(fmt.Sprintf("stability_middleware_group_info{group=%q,", group)+s[1:], 1),
 		always(`stability_middleware_problem{reason="timeout",`+s[1:], 1),
 	}
 }
 
 func targetCases() []configuredCase {
 	all := slices.Concat(silent("erp-cache"), silent("test-cache"), silent("bus/1"), silent("bus/2"),
-		[]series{always(`stability_middleware_up{middleware="redis",target="bus"}`, 0)})
+		[]series{
+			always(`stability_middleware_up{middleware="redis",target="bus"}`, 0),
+			always(`stability_middleware_group_info{middleware="redis",target="bus",group="bus"}`, 1),
+		})
 	firing := func(erp, test, bus string) map[int][]string {
 		return map[int][]string{1: nil, 2: {
 			"MiddlewareDown " + erp + ` target="erp-cache"`, "MiddlewareDown " + test + ` target="test-cache"`, "MiddlewareDown " + bus + ` target="bus"`,

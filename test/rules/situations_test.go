@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,9 +126,32 @@ func (c ruleCase) exporter(labels string, length int, change func(good, value st
 			}
 		}
 		metric, own, _ := strings.Cut(strings.ReplaceAll(name, "W", workload), "{")
-		all = append(all, series{metric + "{" + labels + prefixed(strings.TrimSuffix(own, "}")) + "}", strings.Join(values, " ")})
+		own = strings.TrimSuffix(own, "}")
+		all = append(all, series{metric + "{" + labels + prefixed(own) + "}", strings.Join(values, " ")})
+		if metric == "stability_middleware_up" {
+			all = append(all, c.groupInfo(labels, own, values))
+		}
 	}
 	return all
+}
+
+// groupInfo is what the exporter tells beside whether a target is up, at the same times: the group of the target. A member of a group is
+// GROUP/MEMBER, and the case has a series for GROUP; the name of a target that was discovered by itself has a slash too.
+func (c ruleCase) groupInfo(labels, own string, up []string) series {
+	group := labelsOf(own)["target"]
+	if slash := strings.LastIndex(group, "/"); slash >= 0 {
+		together := fmt.Sprintf("stability_middleware_up{middleware=%q,target=%q}", labelsOf(own)["middleware"], group[:slash])
+		if _, isMember := c.Series[together]; isMember {
+			group = group[:slash]
+		}
+	}
+	values := slices.Clone(up)
+	for m, value := range values {
+		if value == "0" {
+			values[m] = "1"
+		}
+	}
+	return series{fmt.Sprintf("stability_middleware_group_info{%s,%s,group=%q}", labels, own, group), strings.Join(values, " ")}
 }
 
 func prefixed(labels string) string {

@@ -141,6 +141,19 @@ func outagesOfReplicas() []incident {
 					v.Role, v.Writable, v.LinkUp = "primary", state.True, state.Absent
 				}
 			})},
+		{name: "first a replica is gone, then its primary as well", kind: "redis", members: trio[:2], lasts: lasts,
+			fires: append(warns("MemberDown", 6*time.Minute, "redis erp/b"), page("Down", 13*time.Minute, "0 healthy, 2 expected")...),
+			look: func(v *state.MiddlewareView, exporter int, member string, after time.Duration) {
+				replicated(func(*state.MiddlewareView, string) {})(v, exporter, member, after)
+				if member == "b" && after >= 0 || after >= 10*time.Minute {
+					down(v, "refused")
+				}
+			}},
+		{name: "memory is full and nothing may be evicted", kind: "redis", lasts: lasts, fires: page("NotWritable", 3*time.Minute, "memory 100% (erp)"),
+			look: times(func(v *state.MiddlewareView, _ string) {
+				v.Role, v.Writable, v.Saturation = "standalone", state.False, []state.Measurement{{Name: "memory", Value: 1}}
+				problem(v, "not_writable")
+			})},
 		{name: "a primary is read-only", kind: "mysql", members: trio, lasts: lasts, fires: page("NotWritable", 3*time.Minute, "not_writable (erp/a)"),
 			look: replicated(func(v *state.MiddlewareView, member string) {
 				if member == "a" {
