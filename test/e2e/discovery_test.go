@@ -51,7 +51,12 @@ middleware:
 	for _, pod := range s.Pods("cache") {
 		s.Kubectl("delete", "pod", pod.Name, "--wait=false")
 	}
-	for time.Since(began) < 15*time.Second { // longer than it takes to look again
+	often := time.NewTicker(time.Second)
+	defer often.Stop()
+	for range often.C {
+		if time.Since(began) > 15*time.Second { // longer than it takes to look again
+			break
+		}
 		names, err := targetsOf(t.Context(), p)
 		must(t, err)
 		if !slices.Equal(names, want) {
