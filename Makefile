@@ -125,7 +125,7 @@ test-unit:
 	go test ./...
 
 test-race:
-	go test -race ./internal/state ./internal/cluster ./collectors ./exporter
+	go test -race ./internal/state ./internal/cluster ./internal/discovery ./internal/middleware ./collectors ./exporter
 
 test-controlplane:
 	cd test && go run ./cmd/cluster build

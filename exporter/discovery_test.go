@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,13 +88,24 @@ func redisRules(namespace string) *discovery.Rules {
 }
 
 // used remembers the names and addresses of the targets that were handed on last.
-type used struct{ targets string }
+type used struct {
+	mu      sync.Mutex
+	targets string
+}
 
 func (u *used) take(targets []*middleware.Target) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.targets = ""
 	for _, t := range targets {
 		u.targets += fmt.Sprintf("%s=%s%s ", t.Name, t.Address, t.Absent)
 	}
+}
+
+func (u *used) last() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.targets
 }
 
 // The addresses are those of the pods, wherever EndpointSlices point.
@@ -103,7 +115,7 @@ func TestDiscoveryFromManifests(t *testing.T) {
 	d := newMiddlewareDiscovery(loaded(t, true), true, got.take, log.NewLogfmtLogger(&lines))
 	check(t, "before there are rules", d.found(), nil)
 	d.configure(redisRules(""))
-	check(t, "targets", got.targets, "shop.cache/redis-0=10.0.0.5:6380 shop.cache/redis-1=there is no pod redis-1 ")
+	check(t, "targets", got.last(), "shop.cache/redis-0=10.0.0.5:6380 shop.cache/redis-1=there is no pod redis-1 ")
 	check(t, "view", fmt.Sprint(*d.found()), "{[{redis 2}] 1}")
 	d.look()
 	check(t, "lines about the conflict", strings.Count(lines.String(), "service=shop/trap"), 1)
@@ -114,7 +126,7 @@ func TestDiscoveryFromManifests(t *testing.T) {
 	}
 	d.configure(redisRules("bank"))
 	check(t, "view of a rule that finds nothing", fmt.Sprint(*d.found()), "{[{redis 0}] 1}")
-	check(t, "targets of it", got.targets, "")
+	check(t, "targets of it", got.last(), "")
 	d.configure(nil)
 	check(t, "view without rules", d.found(), nil)
 }
@@ -124,7 +136,7 @@ func TestManifestsAreNeverAsked(t *testing.T) {
 	var got used
 	d := newMiddlewareDiscovery(loaded(t, true), false, got.take, log.NewNopLogger())
 	d.configure(redisRules(""))
-	check(t, "targets", got.targets, "")
+	check(t, "targets", got.last(), "")
 	check(t, "view", fmt.Sprint(*d.found()), "{[{redis 2}] 1}")
 }
 
@@ -135,7 +147,7 @@ func TestAddressesAreKeptOnRequest(t *testing.T) {
 	rules := redisRules("")
 	rules.List[0].Name, rules.List[0].Image = "", "redis"
 	d.configure(rules)
-	check(t, "targets", got.targets, "shop.cache/redis-0=pod redis-0 has no address shop.cache/redis-1=there is no pod redis-1 ")
+	check(t, "targets", got.last(), "shop.cache/redis-0=pod redis-0 has no address shop.cache/redis-1=there is no pod redis-1 ")
 }
 
 func TestDiscoveryLooksAgain(t *testing.T) {
@@ -150,13 +162,15 @@ func TestDiscoveryLooksAgain(t *testing.T) {
 		go func() { d.run(ctx); close(ended) }()
 		store.Replace(state.Scope{Kind: state.Pods}, nil)
 		synctest.Wait()
-		check(t, "targets before the next look", strings.Contains(got.targets, "10.0.0.5"), true)
+		check(t, "targets before the next look", strings.Contains(got.last(), "10.0.0.5"), true)
 		time.Sleep(discoveryInterval + time.Second)
-		check(t, "targets after it", got.targets, "shop.cache/redis-0=there is no pod redis-0 shop.cache/redis-1=there is no pod redis-1 ")
+		synctest.Wait()
+		check(t, "targets after it", got.last(), "shop.cache/redis-0=there is no pod redis-0 shop.cache/redis-1=there is no pod redis-1 ")
 		store.Settle(state.Scope{Kind: state.Pods}, state.Forbidden)
 		time.Sleep(2 * discoveryInterval)
+		synctest.Wait()
 		check(t, "view when pods are not to be seen", d.found(), nil)
-		check(t, "targets then", got.targets, "")
+		check(t, "targets then", got.last(), "")
 		check(t, "lines about it", strings.Count(lines.String(), "not discovered any more"), 1)
 		cancel()
 		<-ended

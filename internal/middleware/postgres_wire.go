@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -50,8 +51,14 @@ func (p *Probe) dialPostgres(ctx context.Context, database string) (*pgSession, 
 	config.ValidateConnect, config.AfterConnect, config.AfterNetConnect = nil, nil, nil
 	config.RequireAuth = p.pgMethods(!password.Empty())
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil } // dialPG does not look at it
-	var undialled error                                                                                       // without the client's words, which name an address that is none
+	// Without the client's words, which name an address that is none. After an error the client dials once more, in the background, to
+	// cancel what was asked: a probe that has ended dials nobody.
+	var undialled error
+	var dialled atomic.Bool
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		if dialled.Swap(true) {
+			return nil, fail(Internal, "a probe makes one connection")
+		}
 		var conn net.Conn
 		conn, undialled = p.dialPG(ctx)
 		return conn, undialled
