@@ -127,7 +127,7 @@ func (h *probeHandler) targets(name, module string) ([]*middleware.Target, error
 // How long a probe on demand may take.
 const (
 	defaultPatience = 10 * time.Second // when nobody says how long he waits
-	maxPatience     = time.Minute
+	maxPatience     = writeTimeout - 10*time.Second
 )
 
 // patienceOf returns how long a probe may take for a scraper that waits so many seconds: a tenth less, and at least a quarter of a second, so
