@@ -182,6 +182,7 @@ func newSpace(t *testing.T) *space {
 	t.Helper()
 	t.Parallel()
 	s := &space{sandbox.New(t, shared.cluster), mainCluster}
+	s.SlowStart = 2 * interval // Prometheus has to see it, also when a scrape is late
 	about := model.LabelSet{"namespace": model.LabelValue(s.Name)}
 	t.Cleanup(func() {
 		shared.falseAlarms(t, about)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,8 @@ type Space struct {
 	T       *testing.T
 	Name    string
 	Cluster *cluster.Cluster
+	// SlowStart is how long the pods of a new version take that starts slowly; zero means 5s.
+	SlowStart time.Duration
 }
 
 // New creates a namespace; it is deleted after the test.

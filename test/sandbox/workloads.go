@@ -51,6 +51,14 @@ func period(behaviour cluster.Behaviour) string {
 	return "1s"
 }
 
+// period is the general one, unless the space has slow starts of its own.
+func (s *Space) period(behaviour cluster.Behaviour) string {
+	if behaviour == cluster.SlowStart && s.SlowStart > 0 {
+		return (s.SlowStart / 5).String()
+	}
+	return period(behaviour)
+}
+
 // InZone pins the pods to a zone that is reserved for the test.
 func InZone(zone string) TemplateChange {
 	return func(t *corev1.PodTemplateSpec) {
@@ -170,7 +178,7 @@ func (s *Space) NewVersion(resource, tag string, behaviour cluster.Behaviour) {
 	s.PatchTemplate(resource, Object{
 		"metadata": Object{
 			"labels":      Object{cluster.BehaviourLabel: value},
-			"annotations": Object{"test/version": tag, cluster.PeriodAnnotation: period(behaviour)},
+			"annotations": Object{"test/version": tag, cluster.PeriodAnnotation: s.period(behaviour)},
 		},
 	})
 }
