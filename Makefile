@@ -74,7 +74,8 @@ soak: test-tools
 
 # Exporters of Debian beside ours on the same broken servers, as a table.
 .PHONY: differential
-differential: packages += prometheus-redis-exporter prometheus-nginx-exporter prometheus-blackbox-exporter prometheus-haproxy-exporter
+differential: packages += prometheus-redis-exporter prometheus-nginx-exporter prometheus-blackbox-exporter prometheus-haproxy-exporter \
+	prometheus-mysqld-exporter prometheus-postgres-exporter
 differential: test-tools
 	cd test && go test -tags differential -count=1 -v -run TestDifferential ./middleware
 

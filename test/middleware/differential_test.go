@@ -124,6 +124,7 @@ func TestDifferential(t *testing.T) {
 	b := startBlackbox(t)
 	for _, compare := range []func(*testing.T, *comparison, blackbox){
 		compareCluster, compareSentinel, compareHungPrimary, compareRefusals, compareNginx, compareCertificate, compareHAProxy,
+		compareMariaDB, comparePostgreSQL,
 	} {
 		compare(t, c, b)
 	}
@@ -229,4 +230,31 @@ func compareHAProxy(t *testing.T, c *comparison, b blackbox) {
 	ours := awaitView(t, target(t, "haproxy", h.address), "the loss of the backend", unhealthy(middleware.Unavailable, ""))
 	c.add("HAProxy whose backend has no server", ours, upWith(middleware.Unavailable, middleware.Degraded),
 		p.says(t, "/metrics", "haproxy_up", "haproxy_backend_up"), b.probes(t, "tcp_connect", h.shop))
+}
+
+func compareMariaDB(t *testing.T, c *comparison, b blackbox) {
+	ca := newAuthority(t)
+	primary, replica := startMariaDB(t, 1, ca), startMariaDB(t, 2, ca)
+	replica.follow(t, primary, "")
+	replica.sql(t, "SET GLOBAL read_only=1")
+	awaitView(t, replica.asked(t), "the replica", healthy)
+	t.Setenv("DATA_SOURCE_NAME", "monitor:monitor-secret@("+replica.address+")/")
+	p := startPeer(t, "prometheus-mysqld-exporter", "--web.listen-address")
+	primary.Kill()
+	ours := awaitView(t, replica.asked(t), "the loss of the primary", upWith(middleware.ReplicationBroken))
+	c.add("MariaDB whose primary is dead; its replica", ours, upWith(middleware.ReplicationBroken),
+		p.says(t, "/metrics", "mysql_up", "mysql_slave_status_slave_io_running", "mysql_slave_status_seconds_behind_master"),
+		b.probes(t, "tcp_connect", replica.address))
+}
+
+func comparePostgreSQL(t *testing.T, c *comparison, b blackbox) {
+	primary := startPostgres(t, newAuthority(t))
+	standby := primary.standby(t, "one")
+	awaitView(t, standby.asked(t), "the standby", healthy)
+	t.Setenv("DATA_SOURCE_NAME", "postgresql://monitor:monitor-secret@"+standby.address+"/postgres?sslmode=disable")
+	p := startPeer(t, "prometheus-postgres-exporter", "--web.listen-address")
+	primary.Kill()
+	ours := awaitView(t, standby.asked(t), "the loss of the primary", upWith(middleware.ReplicationBroken))
+	c.add("PostgreSQL whose primary is dead; its standby", ours, upWith(middleware.ReplicationBroken),
+		p.says(t, "/metrics", "pg_up", "pg_replication_lag", "pg_replication_is_replica"), b.probes(t, "tcp_connect", standby.address))
 }
